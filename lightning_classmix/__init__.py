@@ -1,0 +1,19 @@
+"""Semi-supervised semantic segmentation with ClassMix, for PyTorch Lightning."""
+
+from lightning_classmix import ops
+from lightning_classmix.classmix import ClassMix
+from lightning_classmix.data.datamodule import SemiSupervisedDataModule
+from lightning_classmix.data.street_scenes import StreetScenesDataModule
+from lightning_classmix.models.factory import build_model
+from lightning_classmix.supervised import Supervised
+from lightning_classmix.teacher import EMATeacher
+
+__all__ = [
+    "ClassMix",
+    "EMATeacher",
+    "SemiSupervisedDataModule",
+    "StreetScenesDataModule",
+    "Supervised",
+    "build_model",
+    "ops",
+]

@@ -1,0 +1,72 @@
+"""Strong augmentation of the mixed batch on the device; the only file that knows kornia."""
+
+from collections.abc import Sequence
+
+import kornia.augmentation as K
+import torch
+from torch import Tensor, nn
+
+
+class StrongAugment(nn.Module):
+    """Jitter the colours of some images of a batch, and blur some.
+
+    Every image draws for itself, from torch's global generator. The batch is computed
+    on in [0, 1] and in at least float32, and comes back normalised as before. Colours
+    are jittered in images of three channels only.
+
+    Args:
+        mean: Mean that the images were normalised with, per channel in [0, 1].
+        std: Spread that the images were normalised with, per channel in (0, 1].
+        jitter: Largest relative change of brightness, contrast and saturation, and
+            largest turn of the hue in circles, in [0, 0.5].
+        jitter_share: Share of the images that are jittered, in [0, 1].
+        blur_share: Share of the images that are blurred, in [0, 1].
+        sigma: Smallest and largest width of the blur in pixels, > 0.
+
+    Example:
+        >>> augment = StrongAugment(mean=[0.5] * 3, std=[0.5] * 3)
+        >>> augment(torch.zeros(2, 3, 16, 16)).shape
+        torch.Size([2, 3, 16, 16])
+
+    Source:
+        The authors' transformsgpu.py and configurations. There one draw decides for the
+        whole batch whether it is jittered or blurred.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        jitter: float = 0.25,
+        jitter_share: float = 0.8,
+        blur_share: float = 0.5,
+        sigma: tuple[float, float] = (0.15, 1.15),
+    ) -> None:
+        super().__init__()
+        self.register_buffer(
+            "mean", torch.tensor(mean)[:, None, None], persistent=False
+        )
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        steps: list[nn.Module] = []
+        if len(mean) == 3:
+            steps.append(K.ColorJitter(jitter, jitter, jitter, jitter, p=jitter_share))
+        steps.append(K.RandomGaussianBlur((7, 7), sigma, p=blur_share))
+        self.steps = nn.Sequential(*steps)
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the augmented batch, of the dtype and shape of ``image``.
+
+        Args:
+            image: Normalised, float ``(B, C, H, W)``.
+        """
+        precise = torch.promote_types(image.dtype, torch.float32)
+        with torch.autocast(image.device.type, enabled=False):
+            mean, std = self.mean.to(precise), self.std.to(precise)
+            pixels = (image.to(precise) * std + mean).clamp(0, 1)
+            augmented: Tensor = self.steps(pixels)
+            return ((augmented - mean) / std).to(image.dtype)

@@ -1,0 +1,204 @@
+"""ClassMix: half of the classes of one unlabelled image, pasted into another."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback
+from torch import Tensor, nn
+
+from lightning_classmix import ops
+from lightning_classmix.augment import StrongAugment
+from lightning_classmix.supervised import Supervised
+from lightning_classmix.teacher import EMATeacher, Teacher
+
+
+class ClassMix(Supervised):
+    """Train a segmentation network on labelled and unlabelled images.
+
+    The teacher, the moving average of the student, labels the unlabelled images. Half
+    of the classes that it sees in one image are pasted into the next image of the
+    batch, and their labels likewise; the student learns the mix beside the labelled
+    images. `EMATeacher` is added to the Trainer's callbacks if it has none.
+
+    The parts ``mixer`` (label → mask), ``weighting`` (confidence, valid → weight) and
+    ``augment`` (mixed → mixed) are attributes that may be replaced.
+
+    Args:
+        num_classes: Number of classes, C, in [2, 255].
+        mixer: Rule of the mask: ``classmix``, ``cutmix``, ``cowmix``, or ``none``, by
+            which every image stays as it is.
+        rounding: How half of an odd number of classes is rounded, ``floor`` or
+            ``ceil``; for ``classmix``.
+        exclude: Classes that are never drawn, such as a background; for ``classmix``.
+        weighting: Rule of the pixels' weights; see `ops.pixel_weight`.
+        threshold: Confidence from which on a pixel counts as confident, in [0, 1].
+        unlabeled_weight: Factor on the loss of the mixed images, at least 0.
+        labeled_only_steps: Optimizer steps on labelled images alone, at the start.
+        ramp_steps: Optimizer steps over which the factor then grows to its full size.
+        evaluate: Network that predicts: ``teacher``, or ``student`` as in the paper.
+        teacher_mode: Mode in which the teacher labels: ``eval``, or ``train`` as in the
+            paper. For validation and prediction it is always in eval mode.
+        supervised: Further arguments of `Supervised`.
+
+    Raises:
+        ValueError: If an argument is out of its range, or names nothing.
+
+    Example:
+        >>> module = ClassMix(3, network=nn.Conv2d(3, 3, 1), mixer="cutmix")
+        >>> module.mixer(torch.zeros(2, 8, 8).long()).shape
+        torch.Size([2, 8, 8])
+
+    Source:
+        Olsson, Tranheden, Pinto, Svensson, WACV 2021 (arXiv 2007.07936), Alg. 2. The
+        start on labelled images, the ramp, the uniform weight and the teacher's eval
+        mode are ours: they are what runs much shorter than the authors' need.
+    """
+
+    mixer: Callable[[Tensor], Tensor]
+    weighting: Callable[..., Tensor]
+    augment: nn.Module
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        mixer: Literal["classmix", "cutmix", "cowmix", "none"] = "classmix",
+        rounding: Literal["floor", "ceil"] = "floor",
+        exclude: Sequence[int] = (),
+        weighting: ops.PixelWeighting = "uniform",
+        threshold: float = 0.968,
+        unlabeled_weight: float = 1.0,
+        labeled_only_steps: int = 300,
+        ramp_steps: int = 200,
+        evaluate: Literal["teacher", "student"] = "teacher",
+        teacher_mode: Literal["eval", "train"] = "eval",
+        **supervised: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        super().__init__(num_classes, **supervised)
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must be in [0, 1], got {threshold}")
+        for name, value in (
+            ("unlabeled_weight", unlabeled_weight),
+            ("labeled_only_steps", labeled_only_steps),
+            ("ramp_steps", ramp_steps),
+        ):
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+        if evaluate not in ("teacher", "student"):
+            raise ValueError(
+                f"evaluate must be 'teacher' or 'student', got {evaluate!r}"
+            )
+        self.threshold, self.unlabeled_weight = threshold, unlabeled_weight
+        self.labeled_only_steps, self.ramp_steps = labeled_only_steps, ramp_steps
+        self.evaluate = evaluate
+
+        mixers: dict[str, Callable[[Tensor], Tensor]] = {
+            "classmix": partial(
+                ops.classmix_mask,
+                num_classes=num_classes,
+                rounding=rounding,
+                exclude=tuple(exclude),
+            ),
+            "cutmix": _box,
+            "cowmix": _blotches,
+            "none": _everything,
+        }
+        if mixer not in mixers:
+            raise ValueError(f"mixer must be one of {', '.join(mixers)}, got {mixer!r}")
+        self.mixer = mixers[mixer]
+        self.weighting = partial(ops.pixel_weight, kind=weighting, threshold=threshold)
+        self.weighting(torch.zeros(1, 1, 1))  # an unknown name is refused here
+        self.augment = StrongAugment(self.mean, self.std)
+        self.teacher = Teacher(self.student, mode=teacher_mode)
+        self._score("teacher")
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Add an `EMATeacher`, so that the teacher cannot be forgotten."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(callback, EMATeacher) for callback in callbacks):
+            return []
+        return [EMATeacher()]
+
+    def on_fit_start(self) -> None:
+        """Put the student into train mode; that the teacher is not in it is meant."""
+        super().on_fit_start()
+        warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
+
+    def _check_batch(self, batch: Any) -> None:  # noqa: ANN401 - a user's own loader
+        if "labeled" not in batch or "unlabeled" not in batch:
+            raise ValueError(
+                "a batch must have the keys 'labeled' and 'unlabeled', got"
+                f" {sorted(batch)}; use Supervised for no unlabelled images"
+            )
+        super()._check_batch(batch)
+        image, valid = batch["unlabeled"]["image"], _valid(batch["unlabeled"])
+        if image.ndim != 4 or valid.shape != (len(image), *image.shape[2:]):
+            raise ValueError(
+                "image must be (B, C, H, W) and valid (B, H, W), got"
+                f" {tuple(image.shape)} and {tuple(valid.shape)}"
+                " in the first unlabelled batch"
+            )
+        if len(image) < 2:
+            raise ValueError(
+                "the unlabelled batch must hold at least 2 images on each device, got"
+                f" {len(image)}; each is pasted into another one"
+            )
+
+    def mixed_factor(self) -> float:
+        """Return the factor λ on the loss of the mixed images at this step."""
+        step = self.global_step - self.labeled_only_steps
+        if step < 0:
+            return 0.0
+        return self.unlabeled_weight * ops.sigmoid_ramp(step, self.ramp_steps)
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:  # noqa: ANN401
+        """Return the loss ``L_labeled + λ · L_mixed``, and what was mixed."""
+        factor = self.mixed_factor()
+        if factor == 0:
+            return super().training_step(batch, batch_idx)
+        labeled, unlabeled = batch["labeled"], batch["unlabeled"]
+        image, valid = unlabeled["image"], _valid(unlabeled)
+
+        with self.random_stream(batch_idx):
+            with torch.no_grad(), self.teacher.labeling():
+                confidence, label = ops.pseudo_label(self.teacher(image))
+                label = label.where(valid, ops.VOID)
+                mask = self.mixer(label)
+                mixed, target = ops.mix(image, mask), ops.mix(label, mask)
+                confidence, counts = ops.mix(confidence, mask), target != ops.VOID
+                weight = self.weighting(confidence, valid=counts)
+                mixed = self.augment(mixed)
+            predicted, shown = self.student(labeled["image"]), self.student(mixed)
+        loss_labeled = ops.cross_entropy(predicted, labeled["label"])
+        loss_mixed = ops.cross_entropy(shown, target, weight=weight)
+        loss = loss_labeled + factor * loss_mixed
+
+        confident = (
+            (confidence >= self.threshold) & counts
+        ).sum() / counts.sum().clamp(min=1)
+        logged = {"train_loss": loss, "train_loss_labeled": loss_labeled}
+        logged |= {"train_loss_mixed": loss_mixed, "train_confident": confident}
+        self.log_dict(logged, prog_bar=True, batch_size=len(image))
+        return {"loss": loss, "mixed": mixed, "target": target, "weight": weight}
+
+
+def _valid(unlabeled: dict[str, Tensor]) -> Tensor:
+    """Return ``valid``, bool ``(B, H, W)``; where a batch comes without, all True."""
+    image = unlabeled["image"]
+    everywhere = torch.ones_like(image[:, 0], dtype=torch.bool)
+    return unlabeled.get("valid", everywhere)
+
+
+def _box(label: Tensor) -> Tensor:
+    return ops.cutmix_mask(tuple(label.shape), device=label.device)  # type: ignore[arg-type]
+
+
+def _blotches(label: Tensor) -> Tensor:
+    return ops.cowmix_mask(tuple(label.shape), device=label.device)  # type: ignore[arg-type]
+
+
+def _everything(label: Tensor) -> Tensor:
+    return torch.ones_like(label, dtype=torch.bool)

@@ -1,0 +1,242 @@
+"""Labelled and unlabelled loaders, side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import CombinedLoader, rank_zero_warn
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_classmix.data.datasets import (
+    EvaluationView,
+    PredictionView,
+    Source,
+    TrainingView,
+)
+from lightning_classmix.data.sampling import PassSampler, ResumableLoader
+from lightning_classmix.data.transforms import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Pipeline,
+    Transform,
+    training_pipeline,
+)
+
+
+class SemiSupervisedDataModule(LightningDataModule):
+    """Pair a labelled with an unlabelled data set.
+
+    An epoch is one pass over the unlabelled set: ``len(unlabeled) //
+    unlabeled_batch_size`` steps (divided by the number of devices), at least one; what
+    is left over opens the next pass. Without an unlabelled set it is one pass over the
+    labelled set. The labelled images run beside it in passes of their own, shuffled
+    anew at each. All training batches are full. Batch sizes are per device.
+
+    Args:
+        labeled: Data set of (image, label): tuples, or dicts with these keys. PIL
+            images and uint8 arrays are augmented and normalised; float tensors
+            ``(C, H, W)`` pass untouched. Labels hold the class per pixel, 255 for void.
+        unlabeled: Data set of images; of an item with a label only the image is kept.
+            None for `Supervised`.
+        val: Data set of (image, label) to validate on.
+        test: Data set of (image, label) to test on.
+        predict: Data set of images, or of dicts with ``image`` and ``name``.
+        transform: Albumentations pipeline for training images, labelled or not, in
+            place of the standard one (and of ``crop``, ``scale``, ``flip``,
+            ``jitter``); normalisation follows it.
+        crop: Height and width of the training crops; None takes whole images, which
+            must then be of one size.
+        scale: Smallest and largest factor on a training image's size before the crop.
+        flip: Mirror every second training image.
+        jitter: Strength of the colour jitter of labelled images, in [0, 1]; unlabelled
+            ones get none, so that the teacher sees them as they are.
+        mean: Mean of the image channels, in [0, 1].
+        std: Spread of the image channels, in (0, 1].
+        batch_size: Labelled images a step.
+        unlabeled_batch_size: Unlabelled images a step, at least 2; ``batch_size`` if
+            None.
+        val_batch_size: Images a step of validation and test; 1 fits images of any size.
+        steps_per_epoch: Steps of an epoch, in place of the rule above.
+        num_workers: Worker processes of each loader; 0 loads in the main process.
+        seed: Of what a data module itself draws: scenes and splits. The order of images
+            and their augmentation follow ``seed_everything`` instead.
+        num_classes: Number of classes, C.
+        class_names: Their names.
+        palette: Their colours, RGB in [0, 255].
+
+    Raises:
+        ValueError: If there is no labelled image, fewer than two unlabelled ones, or a
+            batch is too small.
+
+    Example:
+        >>> images = [(torch.zeros(3, 8, 8), torch.zeros(8, 8).long())] * 4
+        >>> data = SemiSupervisedDataModule(images, images, batch_size=2)
+        >>> data.setup("fit")
+        >>> batch, _, _ = next(iter(data.train_dataloader()))
+        >>> {part: sorted(batch[part]) for part in batch}
+        {'labeled': ['image', 'label'], 'unlabeled': ['image', 'valid']}
+    """
+
+    def __init__(
+        self,
+        labeled: Source,
+        unlabeled: Source | None = None,
+        val: Source | None = None,
+        *,
+        test: Source | None = None,
+        predict: Source | None = None,
+        transform: Pipeline | None = None,
+        crop: tuple[int, int] | None = None,
+        scale: tuple[float, float] = (0.5, 2.0),
+        flip: bool = True,
+        jitter: float = 0.25,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        batch_size: int = 4,
+        unlabeled_batch_size: int | None = None,
+        val_batch_size: int = 1,
+        steps_per_epoch: int | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+        num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
+        palette: Sequence[tuple[int, int, int]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.labeled, self.unlabeled, self.val = labeled, unlabeled, val
+        self.test, self.predict = test, predict
+        self.transform = transform
+        self.crop, self.scale, self.flip, self.jitter = crop, scale, flip, jitter
+        self.mean, self.std = mean, std
+        self.batch_size = batch_size
+        self.unlabeled_batch_size = unlabeled_batch_size or batch_size
+        self.val_batch_size = val_batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.num_workers, self.seed = num_workers, seed
+        self.num_classes, self.class_names, self.palette = (
+            num_classes,
+            class_names,
+            palette,
+        )
+        self._base_seed: int | None = None
+
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if self.unlabeled_batch_size < 2 and unlabeled is not None:
+            raise ValueError(
+                f"unlabeled_batch_size must be at least 2, got {self.unlabeled_batch_size};"
+                " ClassMix pastes each image into another one of its batch"
+            )
+        if steps_per_epoch is not None and steps_per_epoch < 1:
+            raise ValueError(
+                f"steps_per_epoch must be at least 1, got {steps_per_epoch}"
+            )
+
+    def setup(self, stage: str) -> None:
+        """Check the training sets, and agree on the base seed with the other ranks."""
+        if stage != "fit":
+            return
+        if not len(self.labeled):
+            raise ValueError("labeled must hold at least 1 image, got 0")
+        if self.unlabeled is not None and len(self.unlabeled) < 2:
+            raise ValueError(
+                f"unlabeled must hold at least 2 images, got {len(self.unlabeled)};"
+                " use Supervised for no unlabelled images"
+            )
+        if len(self.labeled) < self.batch_size:
+            rank_zero_warn(
+                f"labeled holds {len(self.labeled)} images for a batch_size of"
+                f" {self.batch_size}: images repeat within a batch, augmented anew"
+            )
+        if self._base_seed is None:
+            seed = torch.initial_seed()
+            trainer = self.trainer
+            self._base_seed = trainer.strategy.broadcast(seed) if trainer else seed
+
+    def train_dataloader(self) -> CombinedLoader:
+        """Return the loader of batches by the batch contract."""
+        devices = self.trainer.world_size if self.trainer else 1
+        if self.unlabeled is None:
+            passed = len(self.labeled) // (self.batch_size * devices)
+        else:
+            passed = len(self.unlabeled) // (self.unlabeled_batch_size * devices)
+        steps = self.steps_per_epoch or max(1, passed)
+
+        loaders = {"labeled": self._training_loader(self.labeled, True, steps)}
+        if self.unlabeled is not None:
+            loaders["unlabeled"] = self._training_loader(self.unlabeled, False, steps)
+        return CombinedLoader(loaders, "min_size")
+
+    def _training_loader(
+        self, source: Source, labeled: bool, steps: int
+    ) -> DataLoader[Any]:
+        if self._base_seed is None:
+            raise RuntimeError("setup('fit') must come before train_dataloader()")
+        pipeline = self.transform or training_pipeline(
+            crop=self.crop,
+            scale=self.scale,
+            flip=self.flip,
+            jitter=self.jitter if labeled else 0.0,
+            mean=self.mean,
+        )
+        view = TrainingView(
+            source,
+            Transform(pipeline, mean=self.mean, std=self.std),
+            labeled=labeled,
+            seed=self._base_seed,
+        )
+        batch_size = self.batch_size if labeled else self.unlabeled_batch_size
+        sampler = PassSampler(
+            view,
+            length=steps * batch_size,
+            seed=self._base_seed + int(labeled),
+            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
+        )
+        return ResumableLoader(
+            dataset=view,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=True,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Return the loader of ``val``; none if there is no such set."""
+        return self._evaluation_loader(EvaluationView, self.val, self.val_batch_size)
+
+    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Return the loader of ``test``; none if there is no such set."""
+        return self._evaluation_loader(EvaluationView, self.test, self.val_batch_size)
+
+    def predict_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Return the loader of ``predict``; none if there is no such set."""
+        return self._evaluation_loader(PredictionView, self.predict, 1)
+
+    def _evaluation_loader(
+        self,
+        view: type[EvaluationView | PredictionView],
+        source: Source | None,
+        batch_size: int,
+    ) -> DataLoader[Any] | list[Any]:
+        if source is None:
+            return []
+        dataset: Dataset[Any] = view(source, Transform(mean=self.mean, std=self.std))
+        return DataLoader(
+            dataset=dataset,
+            batch_size=batch_size,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must share with this one."""
+        return {"base_seed": self._base_seed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the base seed of the run that is resumed."""
+        self._base_seed = state["base_seed"]

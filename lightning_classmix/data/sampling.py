@@ -1,0 +1,90 @@
+"""In which order images come, on every rank, in every pass, also after a resume."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from lightning_classmix.ops import derive_seed
+
+
+class PassSampler(DistributedSampler[Any]):
+    """Deal an endless stream of shuffled passes out to the ranks, an epoch at a time.
+
+    The stream is one permutation of the data set after another, each pass shuffled
+    anew. Rank r of R takes every R-th item from r on, and epoch e the e-th stretch of
+    ``length`` items, so that no image comes back before its pass is over, however many
+    passes an epoch takes. It is a ``DistributedSampler`` so that Lightning leaves it be.
+
+    Args:
+        dataset: The data set, of at least one item.
+        length: Items in an epoch, per rank.
+        seed: Base of the random streams, the same on all ranks.
+        num_replicas: Number of ranks.
+        rank: Rank of this process.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        *,
+        length: int,
+        seed: int,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, seed=seed)
+        self.length = length
+        self.start = 0
+        """Items of the epoch to leave out at its beginning: those of before a resume."""
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Yield (index, pass)."""
+        count = len(self.dataset)  # type: ignore[arg-type]
+        order, current = torch.empty(0), -1
+        for place in range(self.start, self.length):
+            position = self.epoch * self.length + place
+            number, within = divmod(position * self.num_replicas + self.rank, count)
+            if number != current:
+                order, current = self._permutation(number, count), number
+            yield int(order[within]), number
+
+    def _permutation(self, number: int, count: int) -> Tensor:
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, number))
+        return torch.randperm(count, generator=generator)
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A DataLoader over a `PassSampler` that keeps its place in a checkpoint.
+
+    Lightning saves and restores the state; batches count when they are handed out, not
+    when a worker prepares them. Takes the keyword arguments of ``DataLoader``.
+    """
+
+    consumed = 0
+    _resumed: tuple[int, int] | None = None  # (epoch, batches consumed in it)
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield the batches of the sampler's epoch that were not consumed before."""
+        self.consumed = 0
+        if isinstance(self.sampler, PassSampler):
+            if self._resumed is not None and self._resumed[0] == self.sampler.epoch:
+                self.consumed = self._resumed[1]
+            self.sampler.start = self.consumed * (self.batch_size or 1)
+        self._resumed = None
+        for batch in super().__iter__():
+            self.consumed += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch and the number of batches consumed in it."""
+        return {"epoch": getattr(self.sampler, "epoch", 0), "consumed": self.consumed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue behind the batches that ``state`` counts as consumed."""
+        self._resumed = state["epoch"], state["consumed"]

@@ -1,0 +1,128 @@
+"""From an image file's pixels to what a network eats; albumentations behind one door."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_classmix.ops import VOID
+
+# Without this, the import asks the network for a newer release.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+import albumentations as A  # noqa: E402
+
+Pipeline = A.BasicTransform | A.BaseCompose
+"""Any albumentations transform, or composition of transforms."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_INSIDE = 254  # marks the pixels of the image itself; padding cannot look like it
+
+
+def training_pipeline(
+    *,
+    crop: tuple[int, int] | None = None,
+    scale: tuple[float, float] = (0.5, 2.0),
+    flip: bool = True,
+    jitter: float = 0.0,
+    mean: Sequence[float] = IMAGENET_MEAN,
+) -> A.Compose:
+    """Build the standard augmentation: flip, scale, crop and colour jitter.
+
+    Args:
+        crop: Height and width of the random crop, padded where the scaled image is
+            smaller; None leaves the image at its size.
+        scale: Smallest and largest factor on the image's size before the crop, > 0;
+            unused without ``crop``.
+        flip: Mirror every second image.
+        jitter: Largest relative change of brightness, contrast and saturation, made to
+            80 % of the images, in [0, 1]; the hue turns by a fifth of it.
+        mean: Colour of the padding, per channel in [0, 1].
+
+    Returns:
+        An albumentations pipeline for ``image`` and ``mask``, without normalisation.
+    """
+    steps: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)] if flip else []
+    if crop is not None:
+        height, width = crop
+        grey = tuple(255 * channel for channel in mean)
+        steps += [
+            A.RandomScale(scale_limit=(scale[0] - 1, scale[1] - 1), p=1.0),
+            A.PadIfNeeded(height, width, position="random", fill=grey, fill_mask=VOID),
+            A.RandomCrop(height, width),
+        ]
+    if jitter:
+        strength = (max(0.0, 1 - jitter), 1 + jitter)
+        hue = (-jitter / 5, jitter / 5)
+        steps.append(A.ColorJitter(strength, strength, strength, hue, p=0.8))
+    return A.Compose(steps)
+
+
+class Transform:
+    """Augment and normalise one image, with its label, from one seed.
+
+    Args:
+        pipeline: An albumentations transform or pipeline that yields uint8 images;
+            None to normalise only. Pixels that it pads become void, whatever its
+            ``fill_mask``.
+        mean: Mean of the channels, each in [0, 1].
+        std: Spread of the channels, each in (0, 1].
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline | None = None,
+        *,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        steps = [] if pipeline is None else [pipeline]
+        self._pipeline = A.Compose(
+            [*steps, A.Normalize(tuple(mean), tuple(std))],
+            additional_targets={"label": "mask", "inside": "mask"},
+        )
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        label: NDArray[np.uint8] | None = None,
+        *,
+        seed: int = 0,
+    ) -> dict[str, Tensor]:
+        """Transform one image.
+
+        Args:
+            image: uint8 ``(H, W, C)`` in [0, 255].
+            label: Class per pixel or 255, uint8 ``(H, W)``.
+            seed: Decides every random choice.
+
+        Returns:
+            ``image``, normalised float32 ``(C, H', W')``; ``valid``, bool ``(H', W')``,
+            False where the pipeline padded; with a label also ``label``, int64
+            ``(H', W')``, 255 where padded.
+        """
+        self._pipeline.set_random_seed(seed % 2**32)
+        targets: dict[str, Any] = {
+            "image": image,
+            "inside": np.full(image.shape[:2], _INSIDE, np.uint8),
+        }
+        if label is not None:
+            targets["label"] = label
+        with warnings.catch_warnings():
+            # Shapes may differ from call to call; that is what crops are for.
+            warnings.filterwarnings("ignore", category=UserWarning, module="albu")
+            out = self._pipeline(**targets)
+
+        valid = torch.from_numpy(out["inside"] == _INSIDE)
+        pixels = np.ascontiguousarray(out["image"].transpose(2, 0, 1), np.float32)
+        sample = {"image": torch.from_numpy(pixels), "valid": valid}
+        if label is not None:
+            classes = torch.from_numpy(out["label"].astype(np.int64))
+            sample["label"] = classes.where(valid, VOID)
+        return sample

@@ -1,0 +1,35 @@
+"""Pure tensor functions: the mathematics of ClassMix, without state.
+
+Batched, without host synchronisation, in one graph under ``torch.compile``.
+"""
+
+from lightning_classmix.ops.ema import ema_decay, ema_update_
+from lightning_classmix.ops.losses import cross_entropy, mean_squared_error
+from lightning_classmix.ops.mixing import classmix_mask, cowmix_mask, cutmix_mask, mix
+from lightning_classmix.ops.pseudo_labels import (
+    PixelWeighting,
+    pixel_weight,
+    pseudo_label,
+)
+from lightning_classmix.ops.schedules import poly, sigmoid_ramp
+from lightning_classmix.ops.seeds import derive_seed
+from lightning_classmix.ops.void import VOID, void_outside
+
+__all__ = [
+    "VOID",
+    "PixelWeighting",
+    "classmix_mask",
+    "cowmix_mask",
+    "cross_entropy",
+    "cutmix_mask",
+    "derive_seed",
+    "ema_decay",
+    "ema_update_",
+    "mean_squared_error",
+    "mix",
+    "pixel_weight",
+    "poly",
+    "pseudo_label",
+    "sigmoid_ramp",
+    "void_outside",
+]

@@ -1,0 +1,341 @@
+"""Training on the labelled images only: the baseline, and the parent of ClassMix."""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lightning_classmix import ops
+from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from lightning_classmix.metrics import SegmentationScores
+from lightning_classmix.models.factory import build_model
+from lightning_classmix.models.network import SegmentationNetwork
+
+
+class Supervised(LightningModule):
+    """Train a segmentation network on labelled images.
+
+    Takes batches of the batch contract, of which it uses the labelled part, or that
+    part alone. Validation and test score by one confusion matrix over the whole set.
+
+    Args:
+        num_classes: Number of classes, C, in [2, 255].
+        model: Architecture of segmentation-models-pytorch, such as ``unet``.
+        encoder: Its backbone, such as ``resnet50``; any of timm's as ``tu-<name>``.
+        encoder_weights: Name of published weights of the encoder, path of a local file,
+            or None for random ones; read when a fit starts.
+        network: A network of one's own in place of ``model`` and ``encoder``. It
+            answers with logits, or with a dict that holds them as ``logits`` or
+            ``out``. Pass it again to ``load_from_checkpoint``.
+        in_channels: Channels of the images.
+        student_weights: Checkpoint of an earlier run of this package whose student the
+            training starts from.
+        optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
+        lr: Learning rate at the first step; it falls to 0 by ``ops.poly``.
+        encoder_lr_factor: Factor on ``lr`` for the parameters of ``network.encoder`` or
+            ``network.backbone``, if there is such a part.
+        weight_decay: Of all parameters but biases and those of norms.
+        class_names: Names of the classes, in the log and in tables.
+        palette: Colours of the classes, RGB in [0, 255].
+        mean: Mean that the images were normalised with, in [0, 1].
+        std: Spread that the images were normalised with, in (0, 1].
+
+    Raises:
+        ValueError: If an argument is out of its range, or names nothing.
+
+    Example:
+        >>> module = Supervised(3, network=nn.Conv2d(3, 3, 1))
+        >>> module(torch.zeros(1, 3, 4, 5)).shape
+        torch.Size([1, 3, 4, 5])
+    """
+
+    evaluate = "student"
+    """Which network ``forward`` asks: the name of an attribute."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        model: str = "deeplabv3plus",
+        encoder: str = "resnet50",
+        encoder_weights: str | None = "imagenet",
+        network: nn.Module | None = None,
+        in_channels: int = 3,
+        student_weights: str | None = None,
+        optimizer: Literal["adamw", "sgd"] = "adamw",
+        lr: float = 1e-3,
+        encoder_lr_factor: float = 0.1,
+        weight_decay: float = 0.01,
+        class_names: Sequence[str] | None = None,
+        palette: Sequence[tuple[int, int, int]] | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        if not 2 <= num_classes <= ops.VOID:
+            raise ValueError(f"num_classes must be in [2, 255], got {num_classes}")
+        if optimizer not in ("adamw", "sgd"):
+            raise ValueError(f"optimizer must be 'adamw' or 'sgd', got {optimizer!r}")
+        for name, rate in (("lr", lr), ("encoder_lr_factor", encoder_lr_factor)):
+            if not 0 <= rate < math.inf:
+                raise ValueError(f"{name} must be at least 0, got {rate}")
+        for name, channels in (("mean", mean), ("std", std)):
+            if len(channels) != in_channels:
+                raise ValueError(
+                    f"{name} must have {in_channels} values, one for each of"
+                    f" in_channels, got {len(channels)}"
+                )
+        if class_names is not None and len(class_names) != num_classes:
+            raise ValueError(
+                f"class_names must hold {num_classes} names, got {len(class_names)}"
+            )
+        self.save_hyperparameters(ignore=["network"])
+        self.num_classes, self.in_channels = num_classes, in_channels
+        self.optimizer, self.lr = optimizer, lr
+        self.encoder_lr_factor, self.weight_decay = encoder_lr_factor, weight_decay
+        self.class_names = list(class_names or map(str, range(num_classes)))
+        self.palette, self.mean, self.std = palette, mean, std
+        self.student_weights = student_weights
+
+        # The encoder's weights are read in setup(), which a checkpoint never gets to.
+        build = partial(
+            build_model, model, encoder, num_classes, in_channels=in_channels
+        )
+        self._pretrained = None
+        if network is None and encoder_weights is not None:
+            self._pretrained = partial(build, encoder_weights=encoder_weights)
+        self.student = SegmentationNetwork(network) if network is not None else build()
+        self.base_seed = torch.initial_seed()
+        self.scores = nn.ModuleDict()
+        self._score("student")
+
+    def _score(self, name: str) -> None:
+        """Score the network ``name`` in validation and test."""
+        for stage in ("val", "test"):
+            self.scores[f"{stage}_{name}"] = SegmentationScores(self.num_classes)
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        """The student's encoder, as Lightning's ``BackboneFinetuning`` wants it."""
+        return self.student.encoder
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the class scores of the network that is meant for prediction.
+
+        Args:
+            image: Normalised, float ``(B, 3, H, W)``, of any size.
+
+        Returns:
+            Logits, float ``(B, C, H, W)``.
+        """
+        logits: Tensor = getattr(self, self.evaluate)(image)
+        return logits
+
+    def setup(self, stage: str) -> None:
+        """Read the weights that a new fit starts from; agree on the base seed."""
+        if stage != "fit":
+            return
+        # A checkpoint that is resumed is read after this, and brings its own.
+        self.base_seed = self.trainer.strategy.broadcast(torch.initial_seed())
+        if self.trainer.ckpt_path is None:
+            if self._pretrained is not None:
+                encoder = self._pretrained().encoder
+                self.student.encoder.load_state_dict(encoder.state_dict())  # type: ignore[union-attr]
+            if self.student_weights is not None:
+                _load_student(self.student, Path(self.student_weights))
+        self._pretrained = self.student_weights = None
+
+    def on_fit_start(self) -> None:
+        """Put the student into train mode, whatever was called before."""
+        self.train()
+        self._checked = False
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Check the first batch, before anything is learnt from it."""
+        if not self._checked:
+            self._check_batch(batch)
+            self._checked = True
+
+    def _check_batch(self, batch: Any) -> None:  # noqa: ANN401 - a user's own loader
+        labeled = batch.get("labeled", batch)
+        image, label = labeled["image"], labeled["label"]
+        if image.ndim != 4 or image.shape[1] != self.in_channels:
+            raise ValueError(
+                f"image must have shape (B, {self.in_channels}, H, W), got"
+                f" {tuple(image.shape)} in the first labelled batch"
+            )
+        if label.shape != (len(image), *image.shape[2:]):
+            raise ValueError(
+                "label must have the size of its image, got"
+                f" {tuple(label.shape)} for {tuple(image.shape)}"
+                " in the first labelled batch"
+            )
+        self._check_label(label, "the first labelled batch")
+        if len(image) == 1 and any(
+            isinstance(module, _BatchNorm) for module in self.student.modules()
+        ):
+            try:
+                copy.deepcopy(self.student)(image)
+            except ValueError as error:
+                raise ValueError(
+                    "the labelled batch must hold at least 2 images, got 1;"
+                    f" the network pools batch norm over the image: {error}"
+                ) from error
+
+    def _check_label(self, label: Tensor, where: str) -> None:
+        wrong = label != ops.void_outside(label, self.num_classes)
+        if wrong.any():
+            values = label[wrong].unique().tolist()
+            raise ValueError(
+                f"label must be in [0, {self.num_classes}) or {ops.VOID} (void), got"
+                f" {values[:10]} in {where}"
+            )
+
+    @contextmanager
+    def random_stream(self, batch_idx: int) -> Iterator[None]:
+        """Draw from a stream of this batch and rank alone, then go back to the old one.
+
+        So a run can be resumed exactly, and ranks draw different masks.
+        """
+        seed = ops.derive_seed(
+            self.base_seed, self.global_rank, self.current_epoch, batch_idx
+        )
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:  # noqa: ANN401
+        """Return the loss on the labelled images, as ``loss``."""
+        labeled = batch.get("labeled", batch)
+        image, label = labeled["image"], labeled["label"]
+        with self.random_stream(batch_idx):
+            loss = ops.cross_entropy(self.student(image), label)
+        logged = {"train_loss": loss, "train_loss_labeled": loss}
+        self.log_dict(logged, prog_bar=True, batch_size=len(image))
+        return {"loss": loss}
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Add one batch to the scores of every network."""
+        self._evaluate("val", batch, batch_idx)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Add one batch to the scores of every network."""
+        self._evaluate("test", batch, batch_idx)
+
+    def _evaluate(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
+        image, label = batch["image"], batch["label"]
+        self._check_label(label, f"{stage} batch {batch_idx}")
+        for key, scores in self.scores.items():
+            if not key.startswith(stage):
+                continue
+            name = key.removeprefix(f"{stage}_")
+            logits = _resize(getattr(self, name)(image), label.shape[1:])
+            scores.update(logits.argmax(1), label)  # type: ignore[operator]
+            if name == self.evaluate:
+                loss = ops.cross_entropy(logits, label)
+                self.log(f"{stage}_loss", loss, batch_size=len(image), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores over the whole set."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores over the whole set."""
+        self._log_scores("test")
+
+    def _log_scores(self, stage: str) -> None:
+        for key, metric in self.scores.items():
+            if not key.startswith(stage):
+                continue
+            scores = metric.scores()  # type: ignore[operator]
+            metric.reset()  # type: ignore[operator]
+            name = key.removeprefix(f"{stage}_")
+            self.log(f"{stage}_miou_{name}", scores.miou)
+            if name == self.evaluate:
+                self.log(f"{stage}_miou", scores.miou, prog_bar=True)
+                self.log(f"{stage}_accuracy", scores.accuracy)
+                for label, iou in zip(self.class_names, scores.iou, strict=True):
+                    self.log(f"{stage}_iou/{label}", iou)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Return ``label``, int64 ``(H, W)`` per image at its ``size``, and ``name``."""
+        logits = self(batch["image"])
+        sizes = batch["size"].tolist()
+        label = [
+            _resize(one[None], size).argmax(1)[0]
+            for one, size in zip(logits, sizes, strict=True)
+        ]
+        return {"name": batch["name"], "label": label}
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
+        """Give the encoder its own rate and norms and biases no decay; poly schedule."""
+        total = self.trainer.estimated_stepping_batches
+        if math.isinf(total):
+            raise ValueError("max_steps or max_epochs must be set on the Trainer")
+        encoder = (
+            {id(p) for p in self.backbone.parameters()} if self.backbone else set()
+        )
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for parameter in self.student.parameters():
+            kind = id(parameter) in encoder, parameter.ndim > 1
+            groups.setdefault(kind, []).append(parameter)
+        options = [
+            {
+                "params": parameters,
+                "lr": self.lr * (self.encoder_lr_factor if in_encoder else 1.0),
+                "weight_decay": self.weight_decay if decayed else 0.0,
+            }
+            for (in_encoder, decayed), parameters in groups.items()
+        ]
+        optimizer: torch.optim.Optimizer
+        if self.optimizer == "sgd":
+            optimizer = torch.optim.SGD(options, lr=self.lr, momentum=0.9)
+        else:
+            optimizer = torch.optim.AdamW(options, lr=self.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, partial(ops.poly, total=int(total))
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the base seed: a resumed run draws what this one would have drawn."""
+        checkpoint["base_seed"] = self.base_seed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the base seed; a loaded network needs no pretrained weights."""
+        self.base_seed = checkpoint["base_seed"]
+        self._pretrained = self.student_weights = None
+
+
+def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
+    if logits.shape[-2:] == tuple(size):
+        return logits
+    return functional.interpolate(logits, tuple(size), mode="bilinear")
+
+
+def _load_student(student: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"student_weights must be a file, got {path}")
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    prefix = "student."
+    weights = {
+        key.removeprefix(prefix): value
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }
+    try:
+        student.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"student_weights must fit, got {path}: {error}") from error
