@@ -1,4 +1,4 @@
-"""Strong augmentation of the mixed batch on the device; the only file that knows kornia."""
+"""Strong augmentation of the mixed batch, on the device; kornia behind one door."""
 
 from collections.abc import Sequence
 

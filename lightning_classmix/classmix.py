@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from lightning_classmix import ops
+from lightning_classmix import batches, ops
 from lightning_classmix.augment import StrongAugment
 from lightning_classmix.supervised import Supervised
 from lightning_classmix.teacher import EMATeacher, Teacher
@@ -128,24 +128,8 @@ class ClassMix(Supervised):
         warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
 
     def _check_batch(self, batch: Any) -> None:  # noqa: ANN401 - a user's own loader
-        if "labeled" not in batch or "unlabeled" not in batch:
-            raise ValueError(
-                "a batch must have the keys 'labeled' and 'unlabeled', got"
-                f" {sorted(batch)}; use Supervised for no unlabelled images"
-            )
+        batches.check_unlabeled(batch, in_channels=self.in_channels)
         super()._check_batch(batch)
-        image, valid = batch["unlabeled"]["image"], _valid(batch["unlabeled"])
-        if image.ndim != 4 or valid.shape != (len(image), *image.shape[2:]):
-            raise ValueError(
-                "image must be (B, C, H, W) and valid (B, H, W), got"
-                f" {tuple(image.shape)} and {tuple(valid.shape)}"
-                " in the first unlabelled batch"
-            )
-        if len(image) < 2:
-            raise ValueError(
-                "the unlabelled batch must hold at least 2 images on each device, got"
-                f" {len(image)}; each is pasted into another one"
-            )
 
     def mixed_factor(self) -> float:
         """Return the factor λ on the loss of the mixed images at this step."""
@@ -160,7 +144,7 @@ class ClassMix(Supervised):
         if factor == 0:
             return super().training_step(batch, batch_idx)
         labeled, unlabeled = batch["labeled"], batch["unlabeled"]
-        image, valid = unlabeled["image"], _valid(unlabeled)
+        image, valid = unlabeled["image"], batches.valid_pixels(unlabeled)
 
         with self.random_stream(batch_idx):
             with torch.no_grad(), self.teacher.labeling():
@@ -176,20 +160,13 @@ class ClassMix(Supervised):
         loss_mixed = ops.cross_entropy(shown, target, weight=weight)
         loss = loss_labeled + factor * loss_mixed
 
-        confident = (
-            (confidence >= self.threshold) & counts
-        ).sum() / counts.sum().clamp(min=1)
-        logged = {"train_loss": loss, "train_loss_labeled": loss_labeled}
-        logged |= {"train_loss_mixed": loss_mixed, "train_confident": confident}
-        self.log_dict(logged, prog_bar=True, batch_size=len(image))
+        confident = ops.pixel_weight(
+            confidence, "confident_share", threshold=self.threshold, valid=counts
+        ).amax()
+        logged = {"train_loss_labeled": loss_labeled, "train_loss_mixed": loss_mixed}
+        self.log_dict(logged | {"train_confident": confident}, batch_size=len(image))
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
         return {"loss": loss, "mixed": mixed, "target": target, "weight": weight}
-
-
-def _valid(unlabeled: dict[str, Tensor]) -> Tensor:
-    """Return ``valid``, bool ``(B, H, W)``; where a batch comes without, all True."""
-    image = unlabeled["image"]
-    everywhere = torch.ones_like(image[:, 0], dtype=torch.bool)
-    return unlabeled.get("valid", everywhere)
 
 
 def _box(label: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""mIoU, IoU per class and pixel accuracy, from one confusion matrix over a whole set."""
+"""mIoU, IoU per class and accuracy, from one confusion matrix over a whole set."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from lightning_classmix.ops import VOID
 
 
 class Scores(NamedTuple):
-    """What a confusion matrix says; all in [0, 1], NaN where there is nothing to say."""
+    """What a confusion matrix says; in [0, 1], NaN where there is nothing to say."""
 
     miou: Tensor
     """Mean of ``iou`` over the classes that occur in truth or prediction, scalar."""
     iou: Tensor
-    """Intersection over union per class, ``(C,)``; NaN for a class that never occurs."""
+    """Intersection over union per class, ``(C,)``; NaN for one that never occurs."""
     accuracy: Tensor
     """Share of the pixels that are not void and are right, scalar."""
 

@@ -1,6 +1,5 @@
 """Training on the labelled images only: the baseline, and the parent of ClassMix."""
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +11,13 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from lightning_classmix import ops
+from lightning_classmix import batches, ops
 from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.metrics import SegmentationScores
 from lightning_classmix.models.factory import build_model
 from lightning_classmix.models.network import SegmentationNetwork
+from lightning_classmix.optimizers import build_optimizer
 
 
 class Supervised(LightningModule):
@@ -166,39 +165,11 @@ class Supervised(LightningModule):
             self._checked = True
 
     def _check_batch(self, batch: Any) -> None:  # noqa: ANN401 - a user's own loader
-        labeled = batch.get("labeled", batch)
-        image, label = labeled["image"], labeled["label"]
-        if image.ndim != 4 or image.shape[1] != self.in_channels:
-            raise ValueError(
-                f"image must have shape (B, {self.in_channels}, H, W), got"
-                f" {tuple(image.shape)} in the first labelled batch"
-            )
-        if label.shape != (len(image), *image.shape[2:]):
-            raise ValueError(
-                "label must have the size of its image, got"
-                f" {tuple(label.shape)} for {tuple(image.shape)}"
-                " in the first labelled batch"
-            )
-        self._check_label(label, "the first labelled batch")
-        if len(image) == 1 and any(
-            isinstance(module, _BatchNorm) for module in self.student.modules()
-        ):
-            try:
-                copy.deepcopy(self.student)(image)
-            except ValueError as error:
-                raise ValueError(
-                    "the labelled batch must hold at least 2 images, got 1;"
-                    f" the network pools batch norm over the image: {error}"
-                ) from error
-
-    def _check_label(self, label: Tensor, where: str) -> None:
-        wrong = label != ops.void_outside(label, self.num_classes)
-        if wrong.any():
-            values = label[wrong].unique().tolist()
-            raise ValueError(
-                f"label must be in [0, {self.num_classes}) or {ops.VOID} (void), got"
-                f" {values[:10]} in {where}"
-            )
+        labeled = batches.labeled_part(batch)
+        batches.check_labeled(
+            labeled, num_classes=self.num_classes, in_channels=self.in_channels
+        )
+        batches.check_pooled_norm(self.student, labeled["image"])
 
     @contextmanager
     def random_stream(self, batch_idx: int) -> Iterator[None]:
@@ -215,12 +186,12 @@ class Supervised(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:  # noqa: ANN401
         """Return the loss on the labelled images, as ``loss``."""
-        labeled = batch.get("labeled", batch)
+        labeled = batches.labeled_part(batch)
         image, label = labeled["image"], labeled["label"]
         with self.random_stream(batch_idx):
             loss = ops.cross_entropy(self.student(image), label)
-        logged = {"train_loss": loss, "train_loss_labeled": loss}
-        self.log_dict(logged, prog_bar=True, batch_size=len(image))
+        self.log("train_loss_labeled", loss, batch_size=len(image))
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
         return {"loss": loss}
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -233,7 +204,7 @@ class Supervised(LightningModule):
 
     def _evaluate(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
         image, label = batch["image"], batch["label"]
-        self._check_label(label, f"{stage} batch {batch_idx}")
+        batches.check_label(label, self.num_classes, f"{stage} batch {batch_idx}")
         for key, scores in self.scores.items():
             if not key.startswith(stage):
                 continue
@@ -267,7 +238,7 @@ class Supervised(LightningModule):
                     self.log(f"{stage}_iou/{label}", iou)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Return ``label``, int64 ``(H, W)`` per image at its ``size``, and ``name``."""
+        """Return ``name``, and ``label``, int64 ``(H, W)``, at each image's size."""
         logits = self(batch["image"])
         sizes = batch["size"].tolist()
         label = [
@@ -277,32 +248,18 @@ class Supervised(LightningModule):
         return {"name": batch["name"], "label": label}
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
-        """Give the encoder its own rate and norms and biases no decay; poly schedule."""
+        """Return the optimizer of the student, and its schedule per step."""
         total = self.trainer.estimated_stepping_batches
         if math.isinf(total):
             raise ValueError("max_steps or max_epochs must be set on the Trainer")
-        encoder = (
-            {id(p) for p in self.backbone.parameters()} if self.backbone else set()
-        )
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for parameter in self.student.parameters():
-            kind = id(parameter) in encoder, parameter.ndim > 1
-            groups.setdefault(kind, []).append(parameter)
-        options = [
-            {
-                "params": parameters,
-                "lr": self.lr * (self.encoder_lr_factor if in_encoder else 1.0),
-                "weight_decay": self.weight_decay if decayed else 0.0,
-            }
-            for (in_encoder, decayed), parameters in groups.items()
-        ]
-        optimizer: torch.optim.Optimizer
-        if self.optimizer == "sgd":
-            optimizer = torch.optim.SGD(options, lr=self.lr, momentum=0.9)
-        else:
-            optimizer = torch.optim.AdamW(options, lr=self.lr)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, partial(ops.poly, total=int(total))
+        optimizer, schedule = build_optimizer(
+            self.student,
+            self.backbone,
+            self.optimizer,
+            lr=self.lr,
+            encoder_lr_factor=self.encoder_lr_factor,
+            weight_decay=self.weight_decay,
+            steps=int(total),
         )
         return {
             "optimizer": optimizer,

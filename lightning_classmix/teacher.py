@@ -113,31 +113,27 @@ class EMATeacher(Callback):
 
     @torch.no_grad()
     def _update(self, student: nn.Module, teacher: nn.Module) -> None:
-        values, averages = (
-            dict(student.named_parameters()),
-            dict(teacher.named_parameters()),
-        )
-        if self.average_buffers:
-            values |= dict(student.named_buffers())
-            averages |= dict(teacher.named_buffers())
-        floats = [name for name in averages if averages[name].is_floating_point()]
-        for name in averages.keys() - set(floats):
-            averages[name].copy_(values[name])
+        values = _tensors(student, buffers=self.average_buffers)
+        averages = _tensors(teacher, buffers=self.average_buffers)
+        by_dtype: dict[torch.dtype, list[str]] = {}
+        for name, average in averages.items():
+            if average.is_floating_point():
+                by_dtype.setdefault(average.dtype, []).append(name)
+            else:
+                average.copy_(values[name])
 
-        wide = {name: self._averages.get(name, averages[name]) for name in floats}
         decay = ops.ema_decay(self.updates, self.decay)
-        for dtype in {average.dtype for average in wide.values()}:
-            names = [name for name in floats if wide[name].dtype == dtype]
-            ops.ema_update_(
-                [wide[name] for name in names], [values[name] for name in names], decay
-            )
-        for name in self._averages.keys() & wide.keys():
-            averages[name].copy_(wide[name])
+        for names in by_dtype.values():
+            wide = [self._averages.get(name, averages[name]) for name in names]
+            ops.ema_update_(wide, [values[name] for name in names], decay)
+        for name, average in self._averages.items():
+            averages[name].copy_(average)
         self.updates += 1
 
     def _widen(self, teacher: nn.Module) -> None:
-        """Keep float32 averages of narrower tensors, in which small moves would vanish."""
-        for name, value in teacher.state_dict().items():
+        """Keep float32 averages of narrower tensors, where small moves would vanish."""
+        tensors = _tensors(teacher, buffers=self.average_buffers)
+        for name, value in tensors.items():
             if not value.is_floating_point() or value.dtype.itemsize >= 4:
                 continue
             average = self._averages.get(name, value)
@@ -151,6 +147,11 @@ class EMATeacher(Callback):
         """Take over the state of the run that is resumed."""
         self.updates = state_dict["updates"]
         self._averages = state_dict["averages"]
+
+
+def _tensors(network: nn.Module, *, buffers: bool) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = dict(network.named_parameters())
+    return tensors | dict(network.named_buffers()) if buffers else tensors
 
 
 def _networks(module: LightningModule) -> tuple[nn.Module, nn.Module]:

@@ -1,0 +1,1 @@
+"""Data sets, their order and augmentation, and the paired loaders."""

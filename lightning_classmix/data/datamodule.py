@@ -125,8 +125,8 @@ class SemiSupervisedDataModule(LightningDataModule):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if self.unlabeled_batch_size < 2 and unlabeled is not None:
             raise ValueError(
-                f"unlabeled_batch_size must be at least 2, got {self.unlabeled_batch_size};"
-                " ClassMix pastes each image into another one of its batch"
+                "unlabeled_batch_size must be at least 2, got"
+                f" {self.unlabeled_batch_size}; ClassMix pastes each image into another"
             )
         if steps_per_epoch is not None and steps_per_epoch < 1:
             raise ValueError(

@@ -100,7 +100,7 @@ class PredictionView(Dataset[dict[str, Any]]):
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``image``, its ``name`` and ``size``, int64 ``(2,)``: height, width."""
+        """Return ``image``, ``name`` and ``size``, int64 ``(2,)``: height, width."""
         item = self.source[index]
         image, _ = _parts(self.source, index, labeled=False)
         named = isinstance(item, Mapping) and "name" in item
@@ -132,7 +132,7 @@ def _parts(
         )
     if image.ndim != 3:
         raise ValueError(
-            f"image must have three dimensions, got {tuple(image.shape)} in item {index}"
+            f"image must have 3 dimensions, got {tuple(image.shape)} in item {index}"
         )
     if not labeled:
         return image, None

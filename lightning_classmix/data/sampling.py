@@ -16,7 +16,7 @@ class PassSampler(DistributedSampler[Any]):
     The stream is one permutation of the data set after another, each pass shuffled
     anew. Rank r of R takes every R-th item from r on, and epoch e the e-th stretch of
     ``length`` items, so that no image comes back before its pass is over, however many
-    passes an epoch takes. It is a ``DistributedSampler`` so that Lightning leaves it be.
+    passes an epoch takes. As a ``DistributedSampler`` it is left alone by Lightning.
 
     Args:
         dataset: The data set, of at least one item.
@@ -38,7 +38,7 @@ class PassSampler(DistributedSampler[Any]):
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, seed=seed)
         self.length = length
         self.start = 0
-        """Items of the epoch to leave out at its beginning: those of before a resume."""
+        """Items of the epoch to leave out: those of before a resume."""
 
     def __len__(self) -> int:
         return self.length

@@ -1,9 +1,9 @@
-"""From an image file's pixels to what a network eats; albumentations behind one door."""
+"""From pixels to what a network eats; albumentations behind one door."""
 
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,9 +14,9 @@ from lightning_classmix.ops import VOID
 
 # Without this, the import asks the network for a newer release.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-import albumentations as A  # noqa: E402
+import albumentations as A
 
-Pipeline = A.BasicTransform | A.BaseCompose
+Pipeline: TypeAlias = A.BasicTransform | A.BaseCompose
 """Any albumentations transform, or composition of transforms."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -82,7 +82,7 @@ class Transform:
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
-        steps = [] if pipeline is None else [pipeline]
+        steps: list[Pipeline] = [] if pipeline is None else [pipeline]
         self._pipeline = A.Compose(
             [*steps, A.Normalize(tuple(mean), tuple(std))],
             additional_targets={"label": "mask", "inside": "mask"},

@@ -1,0 +1,1 @@
+"""Networks by name, and what makes every network behave alike."""

@@ -173,12 +173,13 @@ def _smallest_side(
         for side in (64, 128, 256):
             try:
                 network(torch.zeros(1, in_channels, side, side))
-            except Exception as error:  # noqa: BLE001 - told below, whatever it is
+            except Exception as error:
                 reason = reason or error
                 continue
             for module, mode in modes.items():
                 module.training = mode
             return 1 if side == 64 else side
     raise ValueError(
-        f"model {name!r} with encoder {encoder!r} cannot take images of any size: {reason}"
+        f"model {name!r} with encoder {encoder!r} cannot take images of any size:"
+        f" {reason}"
     ) from reason

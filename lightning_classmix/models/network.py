@@ -11,8 +11,8 @@ class SegmentationNetwork(nn.Module):
     """Give any network full-size logits for images of any size.
 
     The image is padded at the right and at the bottom, by its border pixels, to a
-    multiple of ``stride``, and to ``smallest`` at least; logits of a lower resolution are upsampled bilinearly; the
-    padding is cut off again.
+    multiple of ``stride``, and to ``smallest`` at least; logits of a lower resolution
+    are upsampled bilinearly; the padding is cut off again.
 
     Args:
         network: Takes a float ``(B, 3, H, W)`` image; answers with logits, float
@@ -44,7 +44,7 @@ class SegmentationNetwork(nn.Module):
         return None
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return class scores, float ``(B, C, H, W)``, for a float image ``(B, 3, H, W)``.
+        """Return class scores, float ``(B, C, H, W)``, for a float ``(B, 3, H, W)``.
 
         Raises:
             TypeError: If the network's answer holds no logits.

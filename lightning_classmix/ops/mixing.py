@@ -1,4 +1,4 @@
-"""Which pixels move, and the move itself: two steps, so that any mask fits any image."""
+"""Which pixels move, and the move itself: two steps, so that any mask will do."""
 
 import math
 from collections.abc import Sequence
@@ -113,8 +113,8 @@ def cutmix_mask(
     relative = torch.exp(draw[0] * math.log(area))  # (B, 1)
     box_height = (height * relative).round()
     box_width = (width * area / relative).round()
-    top = ((height - box_height) * draw[1]).round()
-    left = ((width - box_width) * draw[2]).round()
+    top = ((height - box_height + 1) * draw[1]).floor()
+    left = ((width - box_width + 1) * draw[2]).floor()
 
     row = torch.arange(height, device=device)
     column = torch.arange(width, device=device)
@@ -176,7 +176,7 @@ def cowmix_mask(
 
 
 def _gaussian(length: int, deviation: Tensor) -> Tensor:
-    """Return the matrix that blurs a line of pixels, float32 ``(B, length, length)``."""
+    """Return the matrix that blurs a line of pixels, ``(B, length, length)``."""
     place = torch.arange(length, device=deviation.device)
     distance = (place[:, None] - place[None, :]) / deviation
     return (-0.5 * distance.square()).softmax(2)
@@ -215,7 +215,7 @@ def mix(x: Tensor, mask: Tensor) -> Tensor:
         )
     if len(x) < 2:
         raise ValueError(
-            "x must hold at least 2 images, got 1;"
+            f"x must hold at least 2 images, got {len(x)};"
             " an image would be mixed with itself, so raise the unlabeled batch size"
         )
     return x.where(mask if x.ndim == 3 else mask[:, None], x.roll(-1, 0))

@@ -4,7 +4,7 @@ import math
 
 
 def poly(step: int, total: int, power: float = 0.9) -> float:
-    """Return the polynomial decay of the learning rate, ``(1 - step / total) ** power``.
+    """Return the factor ``(1 - step / total) ** power`` on the learning rate.
 
     Args:
         step: Optimizer steps done, from 0; 0 is returned from ``total`` on.
@@ -42,6 +42,7 @@ def sigmoid_ramp(step: int, length: int) -> float:
         Laine and Aila 2017 (arXiv 1610.02242), section 3; the authors' "sigmoid"
         weighting, with a length of 10,000.
     """
+    step = max(step, 0)
     if step >= length:
         return 1.0
-    return math.exp(-5 * (1 - max(step, 0) / length) ** 2)
+    return math.exp(-5 * (1 - step / length) ** 2)

@@ -1,0 +1,5 @@
+"""``python -m lightning_classmix`` is ``classmix``."""
+
+from lightning_classmix.cli import main
+
+main()

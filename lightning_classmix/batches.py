@@ -1,0 +1,99 @@
+"""What a training batch must be, said before anything is learnt from it."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lightning_classmix import ops
+
+
+def labeled_part(batch: Any) -> Any:  # noqa: ANN401 - a user's own loader
+    """Return the labelled part of a batch of both kinds, or the batch if it is one."""
+    return batch.get("labeled", batch) if isinstance(batch, dict) else batch
+
+
+def valid_pixels(unlabeled: dict[str, Tensor]) -> Tensor:
+    """Return ``valid``, bool ``(B, H, W)``; where a batch comes without, all True."""
+    image = unlabeled["image"]
+    everywhere = torch.ones_like(image[:, 0], dtype=torch.bool)
+    return unlabeled.get("valid", everywhere)
+
+
+def check_labeled(batch: Any, *, num_classes: int, in_channels: int) -> None:  # noqa: ANN401
+    """Raise a ValueError unless ``batch`` is ``{"image", "label"}`` that fit."""
+    if not isinstance(batch, dict) or not {"image", "label"} <= batch.keys():
+        raise ValueError(
+            "a labelled batch must be a dict with 'image' and 'label', got"
+            f" {sorted(batch) if isinstance(batch, dict) else type(batch).__name__}"
+        )
+    image, label = batch["image"], batch["label"]
+    if image.ndim != 4 or image.shape[1] != in_channels:
+        raise ValueError(
+            f"image must have shape (B, {in_channels}, H, W), got"
+            f" {tuple(image.shape)} in the first labelled batch"
+        )
+    if label.shape != (len(image), *image.shape[2:]):
+        raise ValueError(
+            f"label must have the size of its image, got {tuple(label.shape)} for"
+            f" {tuple(image.shape)} in the first labelled batch"
+        )
+    check_label(label, num_classes, "the first labelled batch")
+
+
+def check_label(label: Tensor, num_classes: int, where: str) -> None:
+    """Raise a ValueError if ``label`` has values that are neither class nor void."""
+    wrong = label != ops.void_outside(label, num_classes)
+    if wrong.any():
+        values = torch.unique(label[wrong]).tolist()
+        raise ValueError(
+            f"label must be in [0, {num_classes}) or {ops.VOID} (void), got"
+            f" {values[:10]} in {where}"
+        )
+
+
+def check_unlabeled(batch: Any, *, in_channels: int) -> None:  # noqa: ANN401
+    """Raise a ValueError unless ``batch`` has unlabelled images that can be mixed."""
+    if not isinstance(batch, dict) or not {"labeled", "unlabeled"} <= batch.keys():
+        raise ValueError(
+            "a batch must be a dict with 'labeled' and 'unlabeled', got"
+            f" {sorted(batch) if isinstance(batch, dict) else type(batch).__name__};"
+            " use Supervised for no unlabelled images"
+        )
+    image = batch["unlabeled"]["image"]
+    valid = valid_pixels(batch["unlabeled"])
+    if image.ndim != 4 or image.shape[1] != in_channels:
+        raise ValueError(
+            f"image must have shape (B, {in_channels}, H, W), got"
+            f" {tuple(image.shape)} in the first unlabelled batch"
+        )
+    if valid.shape != (len(image), *image.shape[2:]) or valid.dtype != torch.bool:
+        raise ValueError(
+            f"valid must be bool and have the size of its image, got {valid.dtype}"
+            f" {tuple(valid.shape)} for {tuple(image.shape)}"
+        )
+    if len(image) < 2:
+        raise ValueError(
+            "the unlabelled batch must hold at least 2 images on each device, got"
+            f" {len(image)}; each is pasted into another one"
+        )
+
+
+def check_pooled_norm(network: nn.Module, image: Tensor) -> None:
+    """Raise a ValueError if ``network`` cannot be trained on ``image``, a batch of one.
+
+    Batch norm behind a global pooling, as in DeepLab's head, then has one value per
+    channel, of which there is no spread.
+    """
+    if len(image) > 1 or not any(isinstance(m, _BatchNorm) for m in network.modules()):
+        return
+    try:
+        with torch.no_grad():
+            copy.deepcopy(network)(image)
+    except ValueError as error:
+        raise ValueError(
+            "the labelled batch must hold at least 2 images, got 1; the network has"
+            f" batch norm behind a global pooling: {error}"
+        ) from error

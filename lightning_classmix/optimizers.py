@@ -1,0 +1,58 @@
+"""The optimizer of a student: rates, decay and schedule."""
+
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from lightning_classmix import ops
+
+
+def build_optimizer(
+    student: nn.Module,
+    encoder: nn.Module | None,
+    name: Literal["adamw", "sgd"],
+    *,
+    lr: float,
+    encoder_lr_factor: float,
+    weight_decay: float,
+    steps: int,
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """Build the optimizer of all parameters that want gradients, and its schedule.
+
+    Biases and the affine parameters of norms, all that has one dimension, do not decay.
+
+    Args:
+        student: Network to train.
+        encoder: The part of it that learns at another rate, if any.
+        name: ``adamw``, or ``sgd`` with momentum 0.9.
+        lr: Learning rate at step 0.
+        encoder_lr_factor: Factor on ``lr`` for ``encoder``.
+        weight_decay: Of all parameters with two dimensions or more.
+        steps: Steps of the whole run, over which the rate falls to 0 by ``ops.poly``.
+
+    Returns:
+        The optimizer, and its schedule per step.
+    """
+    slow = set() if encoder is None else {id(p) for p in encoder.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in student.parameters():
+        if parameter.requires_grad:
+            kind = id(parameter) in slow, parameter.ndim > 1
+            groups.setdefault(kind, []).append(parameter)
+    options = [
+        {
+            "params": parameters,
+            "lr": lr * (encoder_lr_factor if in_encoder else 1.0),
+            "weight_decay": weight_decay if decays else 0.0,
+        }
+        for (in_encoder, decays), parameters in groups.items()
+    ]
+    optimizer: torch.optim.Optimizer
+    if name == "sgd":
+        optimizer = torch.optim.SGD(options, lr=lr, momentum=0.9)
+    else:
+        optimizer = torch.optim.AdamW(options, lr=lr)
+    return optimizer, LambdaLR(optimizer, partial(ops.poly, total=steps))

@@ -1,0 +1,94 @@
+"""Pictures of what networks make of images, and of a mix being made."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lightning_classmix import ops
+
+Row = dict[str, NDArray[np.uint8]]
+"""Pictures that stand side by side, uint8 ``(H, W, 3)``, by their titles."""
+
+
+def to_picture(
+    image: Tensor, *, mean: Sequence[float], std: Sequence[float]
+) -> NDArray[np.uint8]:
+    """Undo the normalisation of one image.
+
+    Args:
+        image: Normalised, float ``(3, H, W)``.
+        mean: Mean that it was normalised with, in [0, 1].
+        std: Spread that it was normalised with, in (0, 1].
+
+    Returns:
+        The picture, uint8 ``(H, W, 3)``.
+    """
+    channels = image.cpu().float() * torch.tensor(std)[:, None, None]
+    pixels = (channels + torch.tensor(mean)[:, None, None]).clamp(0, 1)
+    return (pixels * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def to_colours(
+    label: Tensor, palette: Sequence[tuple[int, int, int]]
+) -> NDArray[np.uint8]:
+    """Paint a label map; void is black.
+
+    Args:
+        label: Class per pixel or 255, integer ``(H, W)``.
+        palette: Colour of each class, RGB in [0, 255].
+
+    Returns:
+        The picture, uint8 ``(H, W, 3)``.
+    """
+    colours = np.zeros((ops.VOID + 1, 3), dtype=np.uint8)
+    colours[: len(palette)] = palette
+    return colours[label.cpu().numpy()]
+
+
+def save_report(
+    path: Path,
+    scenes: Sequence[Row],
+    mix: Row,
+    *,
+    class_names: Sequence[str],
+    palette: Sequence[tuple[int, int, int]],
+) -> None:
+    """Save one picture: a row for each scene, a row for the mix, a legend.
+
+    Args:
+        path: The PNG file to write.
+        scenes: Rows of the same titles.
+        mix: The last row.
+        class_names: Names of the classes.
+        palette: Their colours, RGB in [0, 255].
+    """
+    figure = Figure(figsize=(12, 2.4 * len(scenes) + 2.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    heights = [2.4 * len(scenes), 1.8]
+    above, below = figure.subfigures(2, 1, height_ratios=heights)
+    _draw(above, scenes)
+    below.suptitle("A mix being made")
+    _draw(below, [mix])
+    handles = [
+        Patch(color=np.array(colour) / 255, label=name)
+        for name, colour in zip(class_names, palette, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.savefig(path, dpi=120)
+
+
+def _draw(figure: SubFigure, rows: Sequence[Row]) -> None:
+    axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+    for number, (line, row) in enumerate(zip(axes, rows, strict=True)):
+        for axis, (title, picture) in zip(line, row.items(), strict=True):
+            axis.imshow(picture, interpolation="nearest")
+            axis.set_axis_off()
+            if number == 0:
+                axis.set_title(title)

@@ -1,0 +1,146 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from lightning_classmix import ops
+
+
+@pytest.mark.parametrize(
+    ("step", "decay"), [(0, 0.0), (1, 0.5), (3, 0.75), (98, 98 / 99), (99, 0.99)]
+)
+def test_ema_decay_rises_to_its_limit(step: int, decay: float) -> None:
+    assert ops.ema_decay(step, limit=0.99) == pytest.approx(decay, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(limit=st.floats(0, 1, exclude_max=True))
+def test_ema_decay_never_falls_and_never_passes_its_limit(limit: float) -> None:
+    decays = [ops.ema_decay(step, limit) for step in range(200)]
+    assert decays == sorted(decays)
+    assert decays[0] == 0
+    assert decays[-1] == min(limit, 1 - 1 / 200)
+
+
+def test_ema_update_moves_a_quarter_of_the_way() -> None:
+    average = torch.tensor([0.0, 1.0, 2.0])
+    ops.ema_update_([average], [torch.tensor([1.0, 1.0, -2.0])], decay=0.75)
+    assert torch.equal(average, torch.tensor([0.25, 1.0, 1.0]))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.5, 0.99, 0.9999])
+def test_ema_update_agrees_with_a_loop_over_the_weights(decay: float) -> None:
+    torch.manual_seed(0)
+    shapes = [(3, 2, 1, 1), (4,), (), (0,)]
+    averages = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+    values = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+    expected = [
+        [decay * a + (1 - decay) * v for a, v in zip(past, new, strict=True)]
+        for past, new in (
+            (average.flatten().tolist(), value.flatten().tolist())
+            for average, value in zip(averages, values, strict=True)
+        )
+    ]
+    ops.ema_update_(averages, values, decay)
+    for average, weights in zip(averages, expected, strict=True):
+        torch.testing.assert_close(
+            average.flatten(),
+            torch.tensor(weights, dtype=torch.float64),
+            rtol=0,
+            atol=1e-12,
+        )
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(
+    past=st.floats(-(2.0**100), 2.0**100, width=32),
+    new=st.floats(-(2.0**100), 2.0**100, width=32),
+    decay=st.floats(0, 1, exclude_max=True),
+)
+def test_ema_update_stays_between_past_and_value(
+    past: float, new: float, decay: float
+) -> None:
+    average = torch.tensor([past])
+    ops.ema_update_([average], [torch.tensor([new])], decay)
+    slack = 1e-6 * max(abs(past), abs(new)) + 1e-37  # the last is for subnormals
+    assert min(past, new) - slack <= float(average) <= max(past, new) + slack
+
+
+def test_ema_update_copies_the_values_at_the_first_step() -> None:
+    average, value = torch.full((2, 3), 7.0), torch.rand(2, 3)
+    ops.ema_update_([average], [value], ops.ema_decay(0, limit=0.99))
+    assert torch.equal(average, value)
+
+
+def test_ema_update_forgets_as_fast_as_the_decay_says() -> None:
+    average = torch.ones(1, dtype=torch.float64)
+    for _ in range(10):
+        ops.ema_update_([average], [torch.zeros(1)], decay=0.9)
+    assert float(average) == pytest.approx(0.9**10, abs=1e-12)
+
+
+def test_ema_update_works_in_place_and_leaves_the_values_alone() -> None:
+    average, value = torch.zeros(3), torch.tensor([1.0, math.nan, 3.0])
+    before, place = value.clone(), average.data_ptr()
+    ops.ema_update_([average], [value], decay=0.5)
+    assert average.data_ptr() == place
+    assert torch.equal(average, torch.tensor([0.5, 0.0, 1.5]))
+    torch.testing.assert_close(value, before, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_ema_update_takes_over_no_value_that_is_not_finite(
+    poison: float, decay: float, dtype: torch.dtype
+) -> None:
+    average = torch.tensor([1.0, 2.0])
+    value = torch.tensor([poison, 4.0], dtype=dtype)
+    ops.ema_update_([average], [value], decay)
+    expected = torch.tensor([1.0, 2.0 * decay + 4.0 * (1 - decay)])
+    torch.testing.assert_close(average, expected)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [(torch.float64, torch.float32), (torch.float32, torch.float16)],
+)
+def test_ema_update_takes_over_no_value_that_overflows_a_narrower_average(
+    wide: torch.dtype, narrow: torch.dtype
+) -> None:
+    average = torch.tensor([1.0, 2.0], dtype=narrow)
+    value = torch.tensor([torch.finfo(wide).max, 4.0], dtype=wide)
+    ops.ema_update_([average], [value], decay=0.5)
+    assert torch.equal(average, torch.tensor([1.0, 3.0], dtype=narrow))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_ema_update_moves_a_float32_average_by_less_than_half_precision_holds(
+    dtype: torch.dtype,
+) -> None:
+    average, value = torch.ones(1), torch.full((1,), 1.5, dtype=dtype)
+    for _ in range(1000):
+        ops.ema_update_([average], [value], decay=0.999)
+    expected = torch.tensor([1.5 - 0.5 * 0.999**1000])
+    torch.testing.assert_close(average, expected, rtol=1e-4, atol=0)
+
+
+def test_ema_update_takes_parameters_and_records_no_gradient() -> None:
+    average, value = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.ones(2))
+    ops.ema_update_([average], [value], decay=0.5)
+    assert torch.equal(average, torch.full((2,), 0.5))
+    assert average.grad_fn is None
+
+
+def test_ema_update_of_nothing_does_nothing() -> None:
+    ops.ema_update_([], [], decay=0.5)
+
+
+@pytest.mark.parametrize(("averages", "values"), [(2, 1), (1, 2)])
+def test_ema_update_refuses_lists_of_unequal_length(averages: int, values: int) -> None:
+    tensors: list[Tensor] = [torch.zeros(1), torch.zeros(1)]
+    with pytest.raises(ValueError, match=r"argument 2 is (shorter|longer)"):
+        ops.ema_update_(tensors[:averages], tensors[:values], decay=0.5)

@@ -1,0 +1,230 @@
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lightning_classmix import ops
+
+KINDS: list[ops.PixelWeighting] = ["confident_share", "confident_pixels", "uniform"]
+
+
+def loop_pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Take the softmax and its largest entry, one pixel after the other."""
+    batch, _, height, width = logits.shape
+    confidence = torch.zeros(batch, height, width)
+    label = torch.zeros(batch, height, width, dtype=torch.int64)
+    for place in torch.cartesian_prod(*map(torch.arange, (batch, height, width))):
+        b, y, x = place.tolist()
+        scores = [math.exp(score) for score in logits[b, :, y, x].tolist()]
+        label[b, y, x] = max(range(len(scores)), key=scores.__getitem__)
+        confidence[b, y, x] = max(scores) / sum(scores)
+    return confidence, label
+
+
+def loop_pixel_weight(
+    confidence: Tensor, kind: str, threshold: float, valid: Tensor
+) -> Tensor:
+    """Weigh the pixels as the authors' training loop does, but for the invalid ones."""
+    pixels: list[Any] = list(
+        zip(confidence.flatten().tolist(), valid.flatten().tolist(), strict=True)
+    )
+    confident = [pixel >= threshold and counts for pixel, counts in pixels]
+    share = sum(confident) / max(1, sum(counts for _, counts in pixels))
+    weight = {
+        "confident_share": [share * counts for _, counts in pixels],
+        "confident_pixels": [float(each) for each in confident],
+        "uniform": [float(counts) for _, counts in pixels],
+    }[kind]
+    return torch.tensor(weight).view_as(confidence)
+
+
+def test_pseudo_label_takes_the_most_probable_class_and_its_probability() -> None:
+    odds = torch.tensor([[1.0, 2.0, 5.0], [6.0, 1.0, 1.0]])  # (pixels, C)
+    confidence, label = ops.pseudo_label(odds.log().mT.view(1, 3, 1, 2))
+    assert torch.equal(label, torch.tensor([[[2, 0]]]))
+    torch.testing.assert_close(confidence, torch.tensor([[[0.625, 0.75]]]))
+
+
+def test_pseudo_label_agrees_with_a_loop_over_the_pixels() -> None:
+    logits = 3 * torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    confidence, label = ops.pseudo_label(logits)
+    expected_confidence, expected_label = loop_pseudo_label(logits)
+    assert torch.equal(label, expected_label)
+    torch.testing.assert_close(confidence, expected_confidence)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(
+    scores=st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=12),
+    shift=st.floats(-50, 50, width=32),
+)
+def test_pseudo_label_is_at_least_as_sure_as_chance_whatever_is_added(
+    scores: list[float], shift: float
+) -> None:
+    logits = torch.tensor(scores, dtype=torch.float64)[None, :, None, None]
+    confidence, label = ops.pseudo_label(logits)
+    assert 1 / len(scores) - 1e-12 <= float(confidence) <= 1 + 1e-12
+    assert scores[int(label)] == max(scores)
+    torch.testing.assert_close(ops.pseudo_label(logits + shift)[0], confidence)
+
+
+def test_pseudo_label_of_a_single_class_is_certain() -> None:
+    confidence, label = ops.pseudo_label(torch.randn(1, 1, 2, 2))
+    assert torch.equal(confidence, torch.ones(1, 2, 2))
+    assert torch.equal(label, torch.zeros(1, 2, 2, dtype=torch.int64))
+
+
+def test_pseudo_label_names_class_indices_that_are_not_contiguous() -> None:
+    logits = torch.zeros(1, 12, 1, 3)
+    for column, index in enumerate([0, 5, 11]):
+        logits[0, index, 0, column] = 9.0
+    assert torch.equal(ops.pseudo_label(logits)[1], torch.tensor([[[0, 5, 11]]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_pseudo_label_survives_the_largest_logits_of_a_type(
+    dtype: torch.dtype,
+) -> None:
+    most = torch.finfo(dtype).max
+    logits = torch.tensor([-most, most, 0.0], dtype=dtype)[None, :, None, None]
+    confidence, label = ops.pseudo_label(logits)
+    assert float(confidence) == 1
+    assert int(label) == 1
+
+
+def test_pseudo_label_does_not_round_bfloat16_past_the_threshold() -> None:
+    # Two classes 3.390625 apart: the better one has probability 0.9674, for which
+    # bfloat16 has nothing nearer than 0.96875.
+    logits = torch.tensor([3.390625, 0.0], dtype=torch.bfloat16)[None, :, None, None]
+    assert float(logits.softmax(1).max()) == 0.96875
+    confidence, _ = ops.pseudo_label(logits)
+    assert 0.967 < float(confidence) < 0.968
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 5), (1, 2, 3, 4, 5)])
+def test_pseudo_label_refuses_logits_of_another_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"logits must have shape \(B, C, H, W\), got"):
+        ops.pseudo_label(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("confident_share", [0.5, 0.5, 0.5, 0.5]),
+        ("confident_pixels", [1.0, 0.0, 1.0, 0.0]),
+        ("uniform", [1.0, 1.0, 1.0, 1.0]),
+    ],
+)
+def test_pixel_weight_follows_its_three_rules(
+    kind: ops.PixelWeighting, expected: list[float]
+) -> None:
+    confidence = torch.tensor([0.99, 0.9, 0.97, 0.5]).view(2, 1, 2)
+    weight = ops.pixel_weight(confidence, kind)
+    assert torch.equal(weight, torch.tensor(expected).view(2, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("confident_share", [0.0, 1 / 3, 1 / 3, 1 / 3]),
+        ("confident_pixels", [0.0, 0.0, 1.0, 0.0]),
+        ("uniform", [0.0, 1.0, 1.0, 1.0]),
+    ],
+)
+def test_pixel_weight_gives_padding_no_weight_and_no_part_in_the_share(
+    kind: ops.PixelWeighting, expected: list[float]
+) -> None:
+    confidence = torch.tensor([0.99, 0.9, 0.97, 0.5]).view(2, 1, 2)
+    valid = torch.tensor([False, True, True, True]).view(2, 1, 2)
+    weight = ops.pixel_weight(confidence, kind, valid=valid)
+    torch.testing.assert_close(weight, torch.tensor(expected).view(2, 1, 2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=20, derandomize=True)
+@given(
+    pixels=st.lists(
+        st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=12
+    ),
+    threshold=st.floats(0, 1, width=32),
+)
+def test_pixel_weight_agrees_with_a_loop_over_the_pixels(
+    kind: ops.PixelWeighting, pixels: list[tuple[float, bool]], threshold: float
+) -> None:
+    confidence = torch.tensor([[[pixel for pixel, _ in pixels]]])
+    valid = torch.tensor([[[counts for _, counts in pixels]]])
+    weight = ops.pixel_weight(confidence, kind, threshold=threshold, valid=valid)
+    expected = loop_pixel_weight(confidence, kind, threshold, valid)
+    torch.testing.assert_close(weight, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixel_weight_does_not_see_the_confidence_of_padding(
+    kind: ops.PixelWeighting,
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    confidence = torch.rand(2, 3, 4, generator=generator)
+    valid = torch.rand(2, 3, 4, generator=generator) < 0.5
+    weights = [
+        ops.pixel_weight(
+            confidence.where(valid, other), kind, threshold=0.5, valid=valid
+        )
+        for other in (0.0, 1.0)
+    ]
+    assert torch.equal(*weights)
+
+
+def test_pixel_weight_counts_the_threshold_itself_as_confident() -> None:
+    confidence = torch.tensor([[[0.968, 0.96799]]])
+    weight = ops.pixel_weight(confidence, "confident_pixels", threshold=0.968)
+    assert torch.equal(weight, torch.tensor([[[1.0, 0.0]]]))
+
+
+def test_pixel_weight_has_the_threshold_of_the_paper_by_default() -> None:
+    confidence = torch.tensor([[[0.9681, 0.9679]]])
+    weight = ops.pixel_weight(confidence, "confident_pixels")
+    assert torch.equal(weight, torch.tensor([[[1.0, 0.0]]]))
+
+
+def test_pixel_weight_takes_the_share_over_the_whole_batch() -> None:
+    confidence = torch.stack([torch.ones(2, 2), torch.zeros(2, 2)])
+    weight = ops.pixel_weight(confidence, "confident_share")
+    assert torch.equal(weight, torch.full((2, 2, 2), 0.5))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixel_weight_of_nothing_valid_is_zero(kind: ops.PixelWeighting) -> None:
+    nothing = torch.zeros(2, 2, 2, dtype=torch.bool)
+    weight = ops.pixel_weight(torch.ones(2, 2, 2), kind, valid=nothing)
+    assert torch.equal(weight, torch.zeros(2, 2, 2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixel_weight_of_everything_valid_is_that_without_valid(
+    kind: ops.PixelWeighting,
+) -> None:
+    confidence = torch.rand(1, 3, 4, generator=torch.Generator().manual_seed(0))
+    valid = torch.ones(1, 3, 4, dtype=torch.bool)
+    weight = ops.pixel_weight(confidence, kind, threshold=0.5)
+    again = ops.pixel_weight(confidence, kind, threshold=0.5, valid=valid)
+    assert torch.equal(weight, again)
+
+
+def test_pixel_weight_refuses_an_unknown_kind() -> None:
+    kind: Any = "threshold"
+    with pytest.raises(ValueError, match=r"kind must be .* got 'threshold'"):
+        ops.pixel_weight(torch.ones(1, 2, 2), kind)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (1, 1, 4, 4)])
+def test_pixel_weight_refuses_confidence_of_another_shape(
+    shape: tuple[int, ...],
+) -> None:
+    with pytest.raises(
+        ValueError, match=r"confidence must have shape \(B, H, W\), got"
+    ):
+        ops.pixel_weight(torch.ones(shape), "uniform")

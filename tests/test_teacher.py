@@ -1,0 +1,212 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, seed_everything
+from torch import Tensor, nn
+
+from lightning_classmix import ClassMix, EMATeacher
+from lightning_classmix.teacher import Teacher
+from tests import tiny
+
+
+def module(**options: Any) -> ClassMix:  # noqa: ANN401
+    seed_everything(0, verbose=False)
+    options = {"network": tiny.network(), "labeled_only_steps": 1, "lr": 0.1} | options
+    return ClassMix(tiny.CLASSES, **options)
+
+
+def doubles(network: nn.Module) -> dict[str, Tensor]:
+    return {key: value.double() for key, value in network.state_dict().items()}
+
+
+class Watch(Callback):
+    """Average the student by the formula in float64, at every optimizer step."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.moves: list[bool] = []
+        self.errors: list[float] = []
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
+        self.average = doubles(pl_module.student)
+        self.teacher = doubles(pl_module.teacher.network)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        if trainer.global_step > self.steps:
+            decay = min(1 - 1 / (self.steps + 1), self.decay)
+            for key, value in pl_module.student.state_dict().items():
+                past = decay if value.is_floating_point() else 0.0
+                self.average[key] = past * self.average[key] + (1 - past) * value
+            self.steps += 1
+        teacher = doubles(pl_module.teacher.network)
+        self.moves.append(
+            any(not torch.equal(teacher[k], self.teacher[k]) for k in teacher)
+        )
+        self.errors += [
+            float((teacher[k] - self.average[k]).abs().max()) for k in teacher
+        ]
+        self.teacher = teacher
+
+
+def test_teacher_follows_the_formula_in_parameters_and_statistics() -> None:
+    watch = Watch(decay=0.9)
+    trainer = tiny.trainer(max_steps=20, callbacks=[EMATeacher(0.9), watch])
+    trainer.fit(module(), tiny.data())
+    assert watch.steps == 20
+    assert max(watch.errors) < 1e-5
+
+
+def test_teacher_moves_once_per_optimizer_step_under_accumulation() -> None:
+    watch = Watch(decay=0.9)
+    options = {"max_steps": -1, "max_epochs": 1, "accumulate_grad_batches": 2}
+    trainer = tiny.trainer(callbacks=[EMATeacher(0.9), watch], **options)
+    trainer.fit(module(), tiny.data())  # five batches: the last window is short
+    assert watch.moves == [False, True, False, True, True]
+    assert max(watch.errors) < 1e-5
+
+
+def test_first_update_copies_the_student() -> None:
+    model = module()
+    tiny.trainer(max_steps=1).fit(model, tiny.data())
+    student, teacher = model.student.state_dict(), model.teacher.network.state_dict()
+    assert all(torch.equal(student[key], teacher[key]) for key in student)
+
+
+def test_fit_starts_from_a_copy_of_the_student() -> None:
+    model = module()
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.fill_(7.0)
+    watch = Watch(decay=0.9)
+    trainer = tiny.trainer(callbacks=[EMATeacher(0.9), watch], num_sanity_val_steps=0)
+    trainer.fit(model, tiny.data())
+    assert max(watch.errors) < 1e-5
+
+
+def test_buffers_stay_the_teachers_own_if_they_are_not_averaged() -> None:
+    model = module(teacher_mode="eval")
+    before = {k: v.clone() for k, v in model.teacher.network.named_buffers()}
+    trainer = tiny.trainer(callbacks=[EMATeacher(average_buffers=False)])
+    trainer.fit(model, tiny.data())
+    for key, buffer in model.teacher.network.named_buffers():
+        torch.testing.assert_close(buffer, before[key])
+    weight = model.teacher.network.network[0].weight
+    assert not torch.equal(weight, model.student.network[0].weight)
+
+
+def test_average_of_half_precision_weights_is_kept_in_float32() -> None:
+    callback = EMATeacher(decay=0.999)
+    callback.updates = 10_000
+    student = nn.Linear(1, 1, bias=False).bfloat16()
+    teacher = Teacher(student).network
+    with torch.no_grad():
+        student.weight.fill_(1.0)
+        teacher.weight.fill_(0.5)
+    callback._widen(teacher)
+    for _ in range(1000):
+        callback._update(student, teacher)
+    # In bfloat16 itself, 0.5 + 0.001 * 0.5 rounds back to 0.5 for ever.
+    assert teacher.weight.item() == pytest.approx(1 - 0.5 * 0.999**1000, abs=0.01)
+
+
+def test_float32_averages_survive_the_callbacks_state() -> None:
+    callback, student = EMATeacher(decay=0.9), nn.Linear(2, 2).half()
+    teacher = Teacher(student).network
+    callback._widen(teacher)
+    callback._update(student, teacher)
+    resumed = EMATeacher(decay=0.9)
+    resumed.load_state_dict(copy.deepcopy(callback.state_dict()))
+    resumed._widen(teacher)
+    assert resumed.updates == 1
+    assert resumed._averages.keys() == {"weight", "bias"}
+    assert all(value.dtype == torch.float32 for value in resumed._averages.values())
+
+
+def test_teacher_needs_no_gradient_and_is_in_no_optimizer() -> None:
+    model = module()
+    trainer = tiny.trainer()
+    trainer.fit(model, tiny.data())
+    assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
+    trained = {
+        id(parameter)
+        for group in trainer.optimizers[0].param_groups
+        for parameter in group["params"]
+    }
+    assert trained == {id(parameter) for parameter in model.student.parameters()}
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_mode_of_the_teacher_is_its_own(mode: str) -> None:
+    model = module(teacher_mode=mode)
+    seen: list[bool] = []
+    model.teacher.network.register_forward_pre_hook(
+        lambda network, _: seen.append(network.training)
+    )
+
+    class Meddle(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+            pl_module.train(bool(trainer.global_step % 2))
+            pl_module.student.train()
+
+    model.eval()
+    options = {"num_sanity_val_steps": 0, "limit_val_batches": 0, "max_steps": 6}
+    tiny.trainer(callbacks=[Meddle()], **options).fit(model, tiny.data())
+    assert seen == [mode == "train"] * 5  # the first step is on labels alone
+    assert not any(part.training for part in model.teacher.modules())
+    tiny.trainer().validate(model, tiny.data(), verbose=False)
+    assert seen[5:] == [False] * 4
+
+
+def test_student_is_in_train_mode_during_fit_whatever_was_called_before() -> None:
+    model = module().eval()
+    seen: list[bool] = []
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+            seen.append(all(part.training for part in pl_module.student.modules()))
+
+    options = {"val_check_interval": 1, "max_steps": 4}
+    tiny.trainer(callbacks=[Look()], **options).fit(model, tiny.data())
+    assert seen == [True] * 4
+
+
+def test_resumed_run_keeps_its_teacher_and_its_warm_up(tmp_path: Path) -> None:
+    trainer = tiny.trainer(max_steps=3, callbacks=[EMATeacher(0.99)])
+    trainer.fit(module(), tiny.data())
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    whole = module()
+    tiny.trainer(max_steps=6, callbacks=[EMATeacher(0.99)]).fit(whole, tiny.data())
+
+    resumed, callback = module(), EMATeacher(0.99)
+    trainer = tiny.trainer(max_steps=6, callbacks=[callback])
+    trainer.fit(resumed, tiny.data(), ckpt_path=str(tmp_path / "half.ckpt"))
+    assert callback.updates == 6
+    # The schedule of the first half was another one, so the weights differ; the teacher
+    # must nonetheless not be the student.
+    student, teacher = (
+        resumed.student.state_dict(),
+        resumed.teacher.network.state_dict(),
+    )
+    assert any(not torch.equal(student[key], teacher[key]) for key in student)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_decay_outside_its_range_is_refused(decay: float) -> None:
+    with pytest.raises(ValueError, match=r"decay must be in \[0, 1\), got"):
+        EMATeacher(decay)
+
+
+def test_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="teacher_mode must be 'eval' or 'train'"):
+        Teacher(nn.Identity(), mode="training")  # type: ignore[arg-type]
+
+
+def test_module_without_a_teacher_is_refused() -> None:
+    from lightning_classmix import Supervised
+
+    model = Supervised(tiny.CLASSES, network=tiny.network())
+    with pytest.raises(TypeError, match="a student and a teacher, got Supervised"):
+        tiny.trainer(callbacks=[EMATeacher()]).fit(model, tiny.data())

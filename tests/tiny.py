@@ -1,0 +1,59 @@
+"""A data set and a network so small that a fit takes a fraction of a second."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+
+from lightning_classmix import SemiSupervisedDataModule
+
+CLASSES = 3
+
+
+def pairs(count: int, *, size: tuple[int, int] = (8, 8), seed: int = 0) -> list[Any]:
+    """Make images whose brightest channel is the label."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn(count, CLASSES, *size, generator=generator)
+    return list(zip(image, image.argmax(1), strict=True))
+
+
+def data(labeled: int = 6, unlabeled: int = 10, **options: Any) -> Any:  # noqa: ANN401
+    """Pair ``labeled`` with ``unlabeled`` such images, in batches of two."""
+    return SemiSupervisedDataModule(
+        pairs(labeled),
+        pairs(unlabeled, seed=1),
+        pairs(4, seed=2),
+        test=pairs(4, seed=3),
+        **{"batch_size": 2, **options},
+    )
+
+
+def network(*, norm: bool = True) -> nn.Sequential:
+    """Make a network of 1×1 convolutions."""
+    middle: list[nn.Module] = [nn.BatchNorm2d(4)] if norm else []
+    return nn.Sequential(nn.Conv2d(3, 4, 1), *middle, nn.Conv2d(4, CLASSES, 1))
+
+
+def trainer(**options: Any) -> Trainer:  # noqa: ANN401
+    """Make a Trainer that writes nothing and says nothing."""
+    return Trainer(
+        **{
+            "accelerator": "cpu",
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "max_steps": 4,
+            **options,
+        }
+    )
+
+
+def batch(
+    labeled: int = 2, unlabeled: int = 2, size: tuple[int, int] = (8, 8)
+) -> dict[str, dict[str, Tensor]]:
+    """Make one batch by the batch contract, without ``valid``."""
+    image, label = map(torch.stack, zip(*pairs(labeled, size=size), strict=True))
+    other = torch.stack([item[0] for item in pairs(unlabeled, size=size, seed=1)])
+    return {"labeled": {"image": image, "label": label}, "unlabeled": {"image": other}}
