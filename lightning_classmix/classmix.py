@@ -110,7 +110,9 @@ class ClassMix(Supervised):
             raise ValueError(f"mixer must be one of {', '.join(mixers)}, got {mixer!r}")
         self.mixer = mixers[mixer]
         self.weighting = partial(ops.pixel_weight, kind=weighting, threshold=threshold)
-        self.weighting(torch.zeros(1, 1, 1))  # an unknown name is refused here
+        # What the operations refuse, they refuse here.
+        nothing = torch.empty(2, 1, 1, device="meta")
+        self.mixer(nothing.long()), self.weighting(nothing)
         self.augment = StrongAugment(self.mean, self.std)
         self.teacher = Teacher(self.student, mode=teacher_mode)
         self._score("teacher")

@@ -61,7 +61,12 @@ def demo(
             class_names=data.class_names,
         )
         start = time.perf_counter()
-        trainer = Trainer(max_steps=steps, logger=False, enable_checkpointing=False)
+        trainer = Trainer(
+            max_steps=steps,
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+        )
         trainer.fit(module, data)
         minutes[name] = round((time.perf_counter() - start) / 60, 2)
         scores[name] = trainer.test(module, data, verbose=False)[0]

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from lightning_classmix import SemiSupervisedDataModule
 
@@ -57,3 +58,8 @@ def batch(
     image, label = map(torch.stack, zip(*pairs(labeled, size=size), strict=True))
     other = torch.stack([item[0] for item in pairs(unlabeled, size=size, seed=1)])
     return {"labeled": {"image": image, "label": label}, "unlabeled": {"image": other}}
+
+
+def loader(*batches: Any) -> DataLoader[Any]:  # noqa: ANN401
+    """Make a loader that hands out the given batches."""
+    return DataLoader(dataset=batches, batch_size=None)  # type: ignore[arg-type]

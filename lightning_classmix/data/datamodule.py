@@ -47,7 +47,8 @@ class SemiSupervisedDataModule(LightningDataModule):
             ``jitter``); normalisation follows it.
         crop: Height and width of the training crops; None takes whole images, which
             must then be of one size.
-        scale: Smallest and largest factor on a training image's size before the crop.
+        scale: Smallest and largest factor on a training image's size before the crop;
+            unused without ``crop``.
         flip: Mirror every second training image.
         jitter: Strength of the colour jitter of labelled images, in [0, 1]; unlabelled
             ones get none, so that the teacher sees them as they are.

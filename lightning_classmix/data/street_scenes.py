@@ -22,8 +22,8 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
     Args:
         labeled: Number of labelled scenes.
         unlabeled: Number of unlabelled scenes; 0 for `Supervised`.
-        val: Number of scenes to validate on.
-        test: Number of scenes to test on.
+        val: Number of scenes to validate on; 0 for none.
+        test: Number of scenes to test on; 0 for none.
         size: Height and width in pixels.
         seed: Of the scenes and of the choice of the labelled ones.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
@@ -49,8 +49,10 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
         super().__init__(
             Subset(pool, range(labeled)),
             Subset(pool, range(labeled, labeled + unlabeled)) if unlabeled else None,
-            StreetScenes(val, size=size, seed=seed, first=_VAL),
-            test=StreetScenes(test, size=size, seed=seed, first=_TEST),
+            StreetScenes(val, size=size, seed=seed, first=_VAL) if val else None,
+            test=StreetScenes(test, size=size, seed=seed, first=_TEST)
+            if test
+            else None,
             seed=seed,
             **{
                 "val_batch_size": 10,

@@ -55,18 +55,15 @@ def ema_update_(
     """
     if not averages:
         return
-    # Finite once converted: a large value may overflow a narrower average.
-    new = [
-        value.to(average.dtype) for average, value in zip(averages, values, strict=True)
+    # What is finite is asked once converted: a narrower average may overflow.
+    pairs = [
+        (average, value.to(average.dtype))
+        for average, value in zip(averages, values, strict=True)
     ]
-    pairs = list(zip(averages, values, strict=True))
     if decay == 0:  # a copy, to the last bit
         finite = [value.where(value.isfinite(), average) for average, value in pairs]
         torch._foreach_copy_(list(averages), finite)
         return
     # The difference alone is cleaned: a quarter of the time that testing values takes.
-    moves = [
-        (value.to(average.dtype) - average).nan_to_num_(0.0, 0.0, 0.0)
-        for average, value in pairs
-    ]
+    moves = [(value - average).nan_to_num_(0.0, 0.0, 0.0) for average, value in pairs]
     torch._foreach_add_(list(averages), moves, alpha=1 - decay)

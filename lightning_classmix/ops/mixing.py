@@ -131,7 +131,7 @@ def cowmix_mask(
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Mark soft-edged random blotches, like those of a cow, in each image.
+    """Mark random blotches, like those of a cow, in each image.
 
     White noise is blurred by a Gaussian whose width is drawn per image, then cut at the
     level that a normal variable of the same mean and spread exceeds with ``share``.

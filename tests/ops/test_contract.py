@@ -19,9 +19,9 @@ CLASSES = 5
 SHAPE = (3, 8, 12)
 
 
-def average(x: Inputs) -> Tensor:
+def average(x: Inputs, decay: float) -> Tensor:
     moved = x["average"].clone()
-    ops.ema_update_([moved], [x["logits"]], 0.75)
+    ops.ema_update_([moved], [x["logits"]], decay)
     return moved
 
 
@@ -39,7 +39,8 @@ OPS_OF_LOGITS: dict[str, Op] = {
         x["logits"], x["probabilities"], weight=x["confidence"], valid=x["valid"]
     ),
     "mix_images": lambda x: ops.mix(x["logits"], x["valid"]),
-    "ema_update_": average,
+    "ema_update_": lambda x: average(x, 0.75),
+    "ema_update_first": lambda x: average(x, 0.0),
 }
 OPS_OF_ONE_DTYPE: dict[str, Op] = {
     "classmix_mask": lambda x: ops.classmix_mask(x["label"], CLASSES),

@@ -108,13 +108,14 @@ def test_ema_update_takes_over_no_value_that_is_not_finite(
     ("wide", "narrow"),
     [(torch.float64, torch.float32), (torch.float32, torch.float16)],
 )
+@pytest.mark.parametrize(("decay", "moved"), [(0.0, 4.0), (0.5, 3.0)])
 def test_ema_update_takes_over_no_value_that_overflows_a_narrower_average(
-    wide: torch.dtype, narrow: torch.dtype
+    wide: torch.dtype, narrow: torch.dtype, decay: float, moved: float
 ) -> None:
     average = torch.tensor([1.0, 2.0], dtype=narrow)
     value = torch.tensor([torch.finfo(wide).max, 4.0], dtype=wide)
-    ops.ema_update_([average], [value], decay=0.5)
-    assert torch.equal(average, torch.tensor([1.0, 3.0], dtype=narrow))
+    ops.ema_update_([average], [value], decay)
+    assert torch.equal(average, torch.tensor([1.0, moved], dtype=narrow))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -321,11 +321,14 @@ def test_cutmix_mask_draws_its_height_log_uniformly() -> None:
     assert float(distance) < 0.05  # Kolmogorov and Smirnov: 0.036 once in a hundred
 
 
-def test_cutmix_mask_puts_its_box_anywhere_equally_often() -> None:
-    mask = ops.cutmix_mask((20_000, 1, 4), generator=seeded())[:, 0]  # (B, W)
+@pytest.mark.parametrize("shape", [(20_000, 1, 4), (20_000, 4, 1)])
+def test_cutmix_mask_puts_its_box_anywhere_equally_often(
+    shape: tuple[int, int, int],
+) -> None:
+    mask = ops.cutmix_mask(shape, generator=seeded()).flatten(1)  # a line of four
     narrow = mask[mask.sum(1) == 2]
     drawn = Counter(narrow.long().argmax(1).tolist())
-    # A box of two in a row of four has three places.
+    # A box of two in a line of four has three places.
     assert sorted(drawn) == [0, 1, 2]
     mean = len(narrow) / 3
     assert all(0.9 * mean < number < 1.1 * mean for number in drawn.values())

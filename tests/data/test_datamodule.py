@@ -1,0 +1,231 @@
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback, seed_everything
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lightning_classmix import SemiSupervisedDataModule, Supervised
+from tests import tiny
+
+
+def first_batches(data: Any, count: int = 1, seed: int = 0) -> list[Any]:  # noqa: ANN401
+    seed_everything(seed, verbose=False)
+    data.setup("fit")
+    batches = iter(data.train_dataloader())
+    return [next(batches)[0] for _ in range(count)]
+
+
+def test_batches_keep_the_contract() -> None:
+    data = tiny.data(batch_size=2, unlabeled_batch_size=3)
+    (batch,) = first_batches(data)
+    shapes = {
+        part: {key: (tuple(value.shape), value.dtype) for key, value in half.items()}
+        for part, half in batch.items()
+    }
+    assert shapes == {
+        "labeled": {
+            "image": ((2, 3, 8, 8), torch.float32),
+            "label": ((2, 8, 8), torch.int64),
+        },
+        "unlabeled": {
+            "image": ((3, 3, 8, 8), torch.float32),
+            "valid": ((3, 8, 8), torch.bool),
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("labeled", "unlabeled", "options", "steps"),
+    [
+        (6, 10, {}, 5),  # one pass over the unlabelled set
+        (6, 11, {}, 5),  # full batches only
+        (30, 4, {}, 2),  # more labelled than unlabelled images
+        (6, 10, {"unlabeled_batch_size": 5}, 2),
+        (6, 10, {"steps_per_epoch": 17}, 17),
+        (6, 3, {"unlabeled_batch_size": 4}, 1),  # less than one batch
+    ],
+)
+def test_an_epoch_is_a_pass_over_the_unlabelled_set(
+    labeled: int, unlabeled: int, options: dict[str, int], steps: int
+) -> None:
+    data = tiny.data(labeled, unlabeled, **options)
+    data.setup("fit")
+    assert len(data.train_dataloader()) == steps
+    assert len(list(data.train_dataloader())) == steps
+
+
+def test_without_unlabelled_images_an_epoch_is_a_pass_over_the_labelled_set() -> None:
+    data = SemiSupervisedDataModule(tiny.pairs(7), batch_size=2)
+    (batch,) = first_batches(data)
+    assert batch.keys() == {"labeled"}
+    assert len(data.train_dataloader()) == 3
+    tiny.trainer().fit(Supervised(tiny.CLASSES, network=tiny.network()), data)
+
+
+def test_labelled_images_are_reshuffled_on_every_pass() -> None:
+    items = [
+        (torch.full((3, 1, 1), float(i)), torch.zeros(1, 1).long()) for i in range(6)
+    ]
+    data = SemiSupervisedDataModule(items, tiny.pairs(18, size=(1, 1)), batch_size=2)
+    seen = [
+        int(value)
+        for batch in first_batches(data, 9)
+        for value in batch["labeled"]["image"][:, 0, 0, 0]
+    ]
+    passes = [seen[i : i + 6] for i in (0, 6, 12)]
+    assert all(Counter(part) == Counter(range(6)) for part in passes)
+    assert len({tuple(part) for part in passes}) == 3
+
+
+def test_seed_everything_decides_the_order() -> None:
+    one, same, other = (
+        torch.stack([b["unlabeled"]["image"] for b in first_batches(data, 3, seed)])
+        for data, seed in ((tiny.data(), 0), (tiny.data(), 0), (tiny.data(), 1))
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+class Rows(Dataset[Any]):
+    """Images of which every pixel tells, and the process that reads them."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Any:  # noqa: ANN401
+        image = np.random.default_rng(index).integers(0, 255, (24, 24, 3))
+        return image.astype(np.uint8), np.full((24, 24), os.getpid() % 7, np.uint8)
+
+
+def unlabelled(workers: int) -> list[Tensor]:
+    data = SemiSupervisedDataModule(
+        Rows(), Rows(), batch_size=4, crop=(12, 12), num_workers=workers
+    )
+    seed_everything(0, verbose=False)
+    data.setup("fit")
+    loader = data.train_dataloader()
+    epochs = []
+    for epoch in range(2):
+        for part in loader.flattened:
+            part.sampler.set_epoch(epoch)
+        epochs += [batch["unlabeled"]["image"] for batch, _, _ in loader]
+    return epochs
+
+
+def test_augmentation_is_the_same_with_any_number_of_workers() -> None:
+    alone, two = unlabelled(0), unlabelled(2)
+    assert len(alone) == len(two) == 4
+    assert all(torch.equal(one, other) for one, other in zip(alone, two, strict=True))
+
+
+def test_augmentation_differs_between_items_and_passes() -> None:
+    seen = torch.cat(unlabelled(2)).flatten(1)
+    distances = torch.cdist(seen, seen) + torch.eye(len(seen)) * 1e6
+    assert distances.min() > 1.0
+
+
+def test_workers_live_as_long_as_the_loader() -> None:
+    data = SemiSupervisedDataModule(
+        Rows(), Rows(), batch_size=2, num_workers=1, flip=False, jitter=0
+    )
+    processes: set[int] = set()
+
+    class Collect(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+            for loader in (
+                trainer.train_dataloader["labeled"],
+                trainer.train_dataloader["unlabeled"],
+            ):
+                processes.update(worker.pid for worker in loader._iterator._workers)
+
+    model = Supervised(7, network=torch.nn.Conv2d(3, 7, 1))
+    tiny.trainer(max_steps=12, callbacks=[Collect()]).fit(model, data)
+    assert len(processes) == 2  # one of each loader, over three epochs
+
+
+def test_training_ends_as_planned_by_epochs_and_by_steps() -> None:
+    for options, steps in (
+        ({"max_epochs": 3, "max_steps": -1}, 15),
+        ({"max_steps": 7}, 7),
+    ):
+        trainer = tiny.trainer(**options)
+        trainer.fit(Supervised(tiny.CLASSES, network=tiny.network()), tiny.data())
+        assert trainer.global_step == steps
+        assert trainer.estimated_stepping_batches == steps
+
+
+def test_a_users_pipeline_takes_the_place_of_the_standard_one() -> None:
+    import albumentations
+
+    pipeline = albumentations.CenterCrop(4, 6)
+    data = SemiSupervisedDataModule(Rows(), Rows(), batch_size=2, transform=pipeline)
+    (batch,) = first_batches(data)
+    assert batch["labeled"]["label"].shape == (2, 4, 6)
+    assert batch["unlabeled"]["valid"].shape == (2, 4, 6)
+
+
+def test_unlabelled_images_get_no_colour_jitter() -> None:
+    grey = [(np.full((4, 4, 3), 99, np.uint8), np.zeros((4, 4), np.uint8))] * 8
+    data = SemiSupervisedDataModule(grey, grey, batch_size=8, jitter=0.5)
+    (batch,) = first_batches(data)
+    assert batch["unlabeled"]["image"].flatten(2).std(dim=(0, 2)).max() == 0
+    assert batch["labeled"]["image"].flatten(2).std(dim=(0, 2)).max() > 0.1
+
+
+def test_base_seed_of_a_resumed_run_is_the_old_one(tmp_path: Path) -> None:
+    seed_everything(5, verbose=False)
+    data = tiny.data()
+    trainer = tiny.trainer()
+    trainer.fit(Supervised(tiny.CLASSES, network=tiny.network()), data)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    seed_everything(6, verbose=False)
+    other = tiny.data()
+    model = Supervised(tiny.CLASSES, network=tiny.network())
+    tiny.trainer(max_steps=6).fit(model, other, ckpt_path=str(tmp_path / "run.ckpt"))
+    assert other.state_dict() == data.state_dict() == {"base_seed": 5}
+    assert model.base_seed == 5
+
+
+def test_few_labelled_images_repeat_and_it_is_said() -> None:
+    data = tiny.data(labeled=1, batch_size=4, unlabeled_batch_size=2)
+    with pytest.warns(
+        UserWarning, match="labeled holds 1 images for a batch_size of 4"
+    ):
+        (batch,) = first_batches(data)
+    assert len(batch["labeled"]["image"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labeled": 0}, "labeled must hold at least 1 image, got 0"),
+        (
+            {"unlabeled": 1},
+            "unlabeled must hold at least 2 images, got 1; use Supervised",
+        ),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"unlabeled_batch_size": 1}, "unlabeled_batch_size must be at least 2, got 1"),
+        ({"batch_size": 1}, "unlabeled_batch_size must be at least 2, got 1"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch must be at least 1, got 0"),
+    ],
+)
+def test_sets_that_cannot_be_trained_on_are_refused(
+    options: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny.data(**options).setup("fit")
+
+
+def test_prediction_goes_through_the_loader() -> None:
+    data = SemiSupervisedDataModule(tiny.pairs(2), predict=tiny.pairs(3, size=(5, 7)))
+    model = Supervised(tiny.CLASSES, network=tiny.network())
+    found = tiny.trainer().predict(model, data)
+    assert found is not None
+    assert [part["name"] for part in found] == [["000000"], ["000001"], ["000002"]]  # type: ignore[index,call-overload]
+    assert all(part["label"][0].shape == (5, 7) for part in found)  # type: ignore[index,call-overload]

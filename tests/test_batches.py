@@ -1,0 +1,126 @@
+"""Batches that must end in an error before the first step."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_classmix import ClassMix, StreetScenesDataModule, Supervised
+from tests import tiny
+
+
+def fit(batch: Any, method: type[Supervised] = ClassMix, **options: Any) -> None:  # noqa: ANN401
+    model = method(tiny.CLASSES, **{"network": tiny.network()} | options)
+    before = [parameter.clone() for parameter in model.student.parameters()]
+    trainer = tiny.trainer(max_steps=1)
+    try:
+        trainer.fit(model, tiny.loader(batch))
+    finally:
+        after = list(model.student.parameters())
+        learnt = not all(map(torch.equal, before, after))
+        assert learnt == (trainer.global_step == 1)
+
+
+def test_a_good_batch_trains_without_valid() -> None:
+    fit(tiny.batch())
+
+
+def test_a_labelled_part_alone_trains_supervised() -> None:
+    fit(tiny.batch()["labeled"], Supervised)
+
+
+def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
+    batch: Any = tiny.batch()
+    batch[part][key] = value
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (
+            tiny.batch(unlabeled=1),
+            "the unlabelled batch must hold at least 2 images on",
+        ),
+        (
+            changed("labeled", "label", torch.full((2, 8, 8), 7)),
+            r"label must be in \[0, 3\) or 255 \(void\), got \[7\] in the first labelled",
+        ),
+        (changed("labeled", "label", torch.full((2, 8, 8), -1)), r"got \[-1\]"),
+        (
+            changed("labeled", "label", torch.zeros(2, 8, 9).long()),
+            r"label must have the size of its image, got \(2, 8, 9\) for \(2, 3, 8, 8\)",
+        ),
+        (
+            changed("labeled", "image", torch.zeros(2, 1, 8, 8)),
+            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\) .* labelled",
+        ),
+        (
+            changed("unlabeled", "image", torch.zeros(2, 1, 8, 8)),
+            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\) .* unlabelled",
+        ),
+        (
+            changed("unlabeled", "valid", torch.ones(2, 8, 8)),
+            r"valid must be bool .* got torch.float32",
+        ),
+        (tiny.batch()["labeled"], "'labeled' and 'unlabeled', got .*; use Supervised"),
+        (
+            {"labeled": {"image": 0}, "unlabeled": {"image": torch.zeros(2, 3, 8, 8)}},
+            r"a labelled batch must be a dict with 'image' and 'label', got \['image'\]",
+        ),
+    ],
+)
+def test_a_bad_batch_is_refused_before_the_first_step(batch: Any, message: str) -> None:  # noqa: ANN401
+    with pytest.raises(ValueError, match=message):
+        fit(batch)
+
+
+def test_void_is_no_class() -> None:
+    fit(changed("labeled", "label", torch.full((2, 8, 8), 255)))
+
+
+class Pooling(nn.Module):
+    """Batch norm behind a global pooling, as in DeepLab's head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
+
+    def forward(self, image: Tensor) -> Tensor:
+        pooled: Tensor = self.pool(image)
+        return image * pooled
+
+
+@pytest.mark.parametrize("method", [Supervised, ClassMix])
+def test_a_labelled_batch_of_one_is_refused_for_pooled_batch_norm(
+    method: type[Supervised],
+) -> None:
+    with pytest.raises(
+        ValueError, match="the labelled batch must hold at least 2 images"
+    ):
+        fit(
+            tiny.batch(labeled=1),
+            method,
+            network=nn.Sequential(nn.Conv2d(3, 3, 1), Pooling()),
+        )
+
+
+def test_a_labelled_batch_of_one_trains_without_pooling() -> None:
+    fit(tiny.batch(labeled=1))
+
+
+def test_wrong_labels_in_validation_name_the_batch() -> None:
+    batch = {"image": torch.zeros(1, 3, 4, 4), "label": torch.full((1, 4, 4), 9)}
+    model = Supervised(tiny.CLASSES, network=tiny.network())
+    with pytest.raises(ValueError, match=r"got \[9\] in val batch 0"):
+        tiny.trainer().validate(model, tiny.loader(batch), verbose=False)
+
+
+def test_too_few_classes_for_the_data_are_refused() -> None:
+    data = StreetScenesDataModule(2, 2, val=1, size=(32, 48), batch_size=2)
+    model = Supervised(4, network=nn.Conv2d(3, 4, 1))
+    with pytest.raises(
+        ValueError, match=r"label must be in \[0, 4\) or 255 .* labelled"
+    ):
+        tiny.trainer(num_sanity_val_steps=0).fit(model, data)

@@ -1,0 +1,282 @@
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lightning_classmix import ClassMix, EMATeacher, Supervised, ops
+from tests import tiny
+
+
+def module(**options: Any) -> ClassMix:  # noqa: ANN401
+    seed_everything(0, verbose=False)
+    options = {
+        "network": tiny.network(norm=False),
+        "labeled_only_steps": 0,
+        "ramp_steps": 0,
+        "lr": 0.1,
+    } | options
+    return ClassMix(tiny.CLASSES, **options)
+
+
+def given_mask(label: Tensor) -> Tensor:
+    """Move the upper half of every image."""
+    mask = torch.zeros_like(label, dtype=torch.bool)
+    mask[:, : label.shape[1] // 2] = True
+    return mask
+
+
+def plain(model: ClassMix) -> ClassMix:
+    """Take the randomness out: a given mask, no augmentation."""
+    model.mixer, model.augment = given_mask, nn.Identity()
+    return model
+
+
+def expected_mixed_loss(
+    model: ClassMix, image: Tensor, weighting: str, threshold: float
+) -> Tensor:
+    """Follow the paper's algorithm in a loop, pixel by pixel where it can be."""
+    with torch.no_grad():
+        probabilities = model.teacher(image).softmax(1)
+    confidence, label = probabilities.max(1)
+    half, losses, confidences = image.shape[2] // 2, [], []
+    for i in range(len(image)):
+        j = (i + 1) % len(image)
+        mixed = torch.cat([image[i, :, :half], image[j, :, half:]], dim=1)
+        target = torch.cat([label[i, :half], label[j, half:]])
+        logits = model.student(mixed[None])
+        losses.append(functional.cross_entropy(logits, target[None], reduction="none"))
+        confidences.append(torch.cat([confidence[i, :half], confidence[j, half:]]))
+    loss, sure = torch.cat(losses), torch.stack(confidences) >= threshold
+    if weighting == "uniform":
+        return loss.mean()
+    if weighting == "confident_pixels":
+        return (loss * sure).mean()
+    return loss.mean() * sure.float().mean()
+
+
+@pytest.mark.parametrize(
+    "weighting", ["confident_share", "confident_pixels", "uniform"]
+)
+def test_a_step_is_the_papers_algorithm(weighting: str) -> None:
+    model = plain(module(weighting=weighting, threshold=0.4, unlabeled_weight=0.7))
+    batch = tiny.batch(unlabeled=3)
+    labeled, image = batch["labeled"], batch["unlabeled"]["image"]
+    found = model.training_step(batch, 0)
+    mixed = expected_mixed_loss(model, image, weighting, 0.4)
+    supervised = functional.cross_entropy(
+        model.student(labeled["image"]), labeled["label"]
+    )
+    torch.testing.assert_close(found["loss"], supervised + 0.7 * mixed)
+    assert 0 < found["weight"].mean() <= 1
+
+
+def test_a_step_returns_what_was_mixed() -> None:
+    model, batch = plain(module()), tiny.batch()
+    image = batch["unlabeled"]["image"]
+    found = model.training_step(batch, 0)
+    label = model.teacher(image).argmax(1)
+    assert torch.equal(found["mixed"], ops.mix(image, given_mask(label)))
+    assert torch.equal(found["target"], ops.mix(label, given_mask(label)))
+
+
+def test_gradients_reach_the_student_alone() -> None:
+    model = plain(module())
+    model.training_step(tiny.batch(), 0)["loss"].backward()
+    assert all(parameter.grad is not None for parameter in model.student.parameters())
+    assert all(parameter.grad is None for parameter in model.teacher.parameters())
+
+
+def test_padded_pixels_are_never_drawn_counted_or_learnt() -> None:
+    batch = tiny.batch(unlabeled=2)
+    valid = torch.ones(2, 8, 8, dtype=torch.bool)
+    valid[0, :, :3] = False
+    batch["unlabeled"]["valid"] = valid
+    model = module(weighting="confident_share", threshold=0.0)
+    model.augment = nn.Identity()
+    drawn: list[Tensor] = []
+    mixer = model.mixer
+    model.mixer = lambda label: drawn.append(mixer(label)) or drawn[-1]  # type: ignore[func-returns-value]
+    found = model.training_step(batch, 0)
+    assert not drawn[0][~valid].any()
+    assert torch.equal(found["target"] == ops.VOID, ~ops.mix(valid, drawn[0]))
+    assert torch.equal(found["weight"] == 0, ~ops.mix(valid, drawn[0]))
+    # What stands in the padding does not matter.
+    image = batch["unlabeled"]["image"]
+    batch["unlabeled"]["image"] = image.where(valid[:, None], 50.0)
+    torch.testing.assert_close(model.training_step(batch, 0)["loss"], found["loss"])
+
+
+def test_an_unlabelled_batch_of_padding_alone_adds_nothing() -> None:
+    batch = tiny.batch()
+    supervised = module(unlabeled_weight=0.0).training_step(batch, 0)["loss"]
+    batch["unlabeled"]["valid"] = torch.zeros(2, 8, 8, dtype=torch.bool)
+    model = module()
+    loss = model.training_step(batch, 0)["loss"]
+    torch.testing.assert_close(loss, supervised)
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in model.student.parameters())  # type: ignore[union-attr]
+
+
+def test_factor_waits_then_ramps_then_stays() -> None:
+    model = module(labeled_only_steps=3, ramp_steps=4, unlabeled_weight=2.0)
+    factors: list[float] = []
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+            factors.append(pl_module.mixed_factor())
+
+    tiny.trainer(max_steps=10, callbacks=[Look()]).fit(model, tiny.data())
+    ramp = [2.0 * ops.sigmoid_ramp(step, 4) for step in range(4)]
+    assert factors == pytest.approx([0.0] * 3 + ramp + [2.0] * 3)
+
+
+def test_labelled_steps_at_the_start_are_those_of_supervised() -> None:
+    model = module(labeled_only_steps=5)
+    seed_everything(0, verbose=False)
+    baseline = Supervised(tiny.CLASSES, network=tiny.network(norm=False), lr=0.1)
+    for each in (model, baseline):
+        seed_everything(0, verbose=False)
+        tiny.trainer(max_steps=5).fit(each, tiny.data())
+    theirs = baseline.student.state_dict()
+    assert all(torch.equal(v, theirs[k]) for k, v in model.student.state_dict().items())
+
+
+@pytest.mark.parametrize("mixer", ["classmix", "cutmix", "cowmix", "none"])
+def test_every_mixer_trains(mixer: str) -> None:
+    model = module(mixer=mixer)
+    trainer = tiny.trainer(max_steps=3)
+    trainer.fit(model, tiny.data())
+    assert trainer.callback_metrics["train_loss"].isfinite()
+    mask = model.mixer(torch.zeros(2, 8, 8).long())
+    assert mask.all() if mixer == "none" else not mask.all()
+
+
+def test_arguments_of_the_mask_arrive() -> None:
+    label = torch.tensor([[[0, 1, 2]]])
+    ceil = module(rounding="ceil", exclude=[0])
+    mask = torch.cat([ceil.mixer(label) for _ in range(20)])
+    assert not mask[..., 0].any()
+    assert (mask.sum(2) == 1).all()
+
+
+def test_masks_depend_on_the_batch_and_not_on_the_global_generator() -> None:
+    model, batch = module(), tiny.batch(size=(16, 16))
+    torch.manual_seed(1)
+    first = model.training_step(batch, 0)["mixed"]
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    assert torch.equal(model.training_step(batch, 0)["mixed"], first)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(model.training_step(batch, 1)["mixed"], first)
+
+
+def test_teacher_and_student_are_both_validated() -> None:
+    model = module(evaluate="student")
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.zero_()
+    found = tiny.trainer().validate(model, tiny.data(), verbose=False)[0]
+    assert found["val_miou"] == found["val_miou_student"] != found["val_miou_teacher"]
+
+
+@pytest.mark.parametrize("evaluate", ["teacher", "student"])
+def test_forward_asks_the_network_that_is_evaluated(evaluate: str) -> None:
+    model = module(evaluate=evaluate)
+    with torch.no_grad():
+        next(model.student.parameters()).fill_(2.0)
+    image = torch.randn(1, 3, 8, 8)
+    assert torch.equal(model(image), getattr(model, evaluate)(image))
+    assert not torch.equal(model.student(image), model.teacher(image))
+
+
+def test_a_teacher_callback_is_added_once_and_ones_own_wins() -> None:
+    trainer = tiny.trainer(max_steps=1)
+    trainer.fit(module(), tiny.data())
+    trainer.test(module(), tiny.data(), verbose=False)
+    assert sum(isinstance(each, EMATeacher) for each in trainer.callbacks) == 1  # type: ignore[attr-defined]
+
+    mine = EMATeacher(0.5)
+    trainer = tiny.trainer(max_steps=1, callbacks=[mine])
+    trainer.fit(module(), tiny.data())
+    assert [c for c in trainer.callbacks if isinstance(c, EMATeacher)] == [mine]  # type: ignore[attr-defined]
+
+
+def test_training_values_are_logged_by_their_names() -> None:
+    trainer = tiny.trainer()
+    trainer.fit(module(threshold=0.0), tiny.data())
+    names = {"train_loss", "train_loss_labeled", "train_loss_mixed", "train_confident"}
+    assert names <= trainer.callback_metrics.keys()
+    assert trainer.callback_metrics["train_confident"] == 1
+
+
+def test_hyperparameters_are_plain_and_a_checkpoint_loads(tmp_path: Path) -> None:
+    model = ClassMix(
+        3,
+        model="unet",
+        encoder="resnet18",
+        encoder_weights=None,
+        labeled_only_steps=0,
+        exclude=(1,),
+    )
+    trainer = tiny.trainer(max_steps=2)
+    trainer.fit(model, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    loaded = ClassMix.load_from_checkpoint(tmp_path / "run.ckpt")
+    assert loaded.hparams == model.hparams
+    state = model.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in loaded.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+@pytest.mark.parametrize("step", [5, 7])
+def test_a_run_goes_on_bit_for_bit_from_the_end_or_middle_of_an_epoch(
+    step: int, tmp_path: Path
+) -> None:
+    def run(folder: str, **options: Any) -> dict[str, Tensor]:  # noqa: ANN401
+        model = module(network=tiny.network(), labeled_only_steps=2)
+        seed_everything(0, verbose=False)
+        keep = ModelCheckpoint(
+            tmp_path / folder, "{step}", every_n_train_steps=step, save_top_k=-1
+        )
+        trainer = tiny.trainer(
+            max_steps=13, callbacks=[keep], enable_checkpointing=True
+        )
+        trainer.fit(model, tiny.data(), **options)
+        return model.state_dict()
+
+    whole = run("whole")
+    torch.manual_seed(99)
+    half = tmp_path / "whole" / f"step={step}.ckpt"
+    resumed = run("resumed", ckpt_path=str(half))
+    assert all(torch.equal(resumed[key], whole[key]) for key in whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 1.1}, r"threshold must be in \[0, 1\], got 1.1"),
+        ({"threshold": -0.1}, r"threshold must be in \[0, 1\], got -0.1"),
+        ({"mixer": "mixup"}, "mixer must be one of classmix, .* got 'mixup'"),
+        ({"weighting": "none"}, "kind must be 'confident_share', .* got 'none'"),
+        ({"rounding": "up"}, "rounding must be 'floor' or 'ceil', got 'up'"),
+        ({"exclude": [3]}, r"exclude must hold classes in \[0, 3\), got \(3,\)"),
+        ({"evaluate": "both"}, "evaluate must be 'teacher' or 'student', got 'both'"),
+        ({"teacher_mode": "x"}, "teacher_mode must be 'eval' or 'train', got 'x'"),
+        ({"unlabeled_weight": -1.0}, "unlabeled_weight must be at least 0, got -1"),
+        ({"labeled_only_steps": -1}, "labeled_only_steps must be at least 0, got -1"),
+        ({"ramp_steps": -1}, "ramp_steps must be at least 0, got -1"),
+    ],
+)
+def test_a_bad_argument_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        module(**options)
+
+
+def test_training_step_is_short_enough_to_be_read() -> None:
+    assert len(inspect.getsource(ClassMix.training_step).splitlines()) <= 32

@@ -1,0 +1,267 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import seed_everything
+from lightning.pytorch.callbacks import BackboneFinetuning
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lightning_classmix import ClassMix, Supervised, ops
+from tests import tiny
+
+
+def module(**options: Any) -> Supervised:  # noqa: ANN401
+    seed_everything(0, verbose=False)
+    return Supervised(tiny.CLASSES, **{"network": tiny.network(), "lr": 0.1} | options)
+
+
+class WithEncoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        self.head = nn.Conv2d(4, tiny.CLASSES, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.encoder(image))
+        return logits
+
+
+def test_training_learns_what_can_be_learnt() -> None:
+    model, data = module(), tiny.data(labeled=20)
+    before = tiny.trainer().test(model, data, verbose=False)[0]["test_miou"]
+    tiny.trainer(max_steps=150).fit(model, data)
+    after = tiny.trainer().test(model, data, verbose=False)[0]["test_miou"]
+    assert before < 0.6
+    assert after > 0.9
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_loss_is_the_cross_entropy_of_the_labelled_images(bare: bool) -> None:
+    model, batch = module(), tiny.batch()
+    labeled = batch["labeled"]
+    loss = model.training_step(labeled if bare else batch, 0)["loss"]
+    logits = model.student(labeled["image"])
+    expected = functional.cross_entropy(logits, labeled["label"])
+    torch.testing.assert_close(loss, expected)
+
+
+def test_labels_are_all_that_matters_to_the_loss() -> None:
+    batch = tiny.batch()
+    other = {**batch, "unlabeled": {"image": torch.full((2, 3, 8, 8), torch.nan)}}
+    losses = [module().training_step(each, 0)["loss"] for each in (batch, other)]
+    assert torch.equal(*losses)
+
+
+def groups(model: Supervised) -> list[dict[str, Any]]:
+    trainer = tiny.trainer(max_steps=1)
+    trainer.fit(model, tiny.data())
+    return trainer.optimizers[0].param_groups
+
+
+def test_encoder_and_head_learn_at_their_own_rates_and_norms_do_not_decay() -> None:
+    model = module(
+        network=WithEncoder(), lr=0.1, encoder_lr_factor=0.5, weight_decay=0.25
+    )
+    found = {
+        name: (group["initial_lr"], group["weight_decay"])
+        for group in groups(model)
+        for name, parameter in model.student.network.named_parameters()
+        if any(parameter is member for member in group["params"])
+    }
+    assert found == {
+        "encoder.0.weight": (0.05, 0.25),
+        "encoder.0.bias": (0.05, 0.0),
+        "encoder.1.weight": (0.05, 0.0),
+        "encoder.1.bias": (0.05, 0.0),
+        "head.weight": (0.1, 0.25),
+        "head.bias": (0.1, 0.0),
+    }
+
+
+def test_a_network_without_an_encoder_learns_at_one_rate() -> None:
+    assert {group["initial_lr"] for group in groups(module())} == {0.1}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)]
+)
+def test_optimizer_is_chosen_by_name(name: str, kind: type) -> None:
+    trainer = tiny.trainer(max_steps=1)
+    trainer.fit(module(optimizer=name), tiny.data())
+    assert type(trainer.optimizers[0]) is kind
+    if name == "sgd":
+        assert trainer.optimizers[0].param_groups[0]["momentum"] == 0.9
+
+
+def test_rate_falls_by_the_polynomial_at_every_step() -> None:
+    from lightning.pytorch import Callback
+
+    rates: list[float] = []
+
+    class Look(Callback):
+        def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:  # noqa: ANN401
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    options = {"max_steps": -1, "max_epochs": 2, "callbacks": [Look()]}
+    tiny.trainer(**options).fit(module(), tiny.data())
+    assert rates == pytest.approx([0.1 * ops.poly(step, 10) for step in range(10)])
+
+
+def test_a_run_without_an_end_is_refused() -> None:
+    trainer = tiny.trainer(max_steps=-1, max_epochs=-1)
+    with pytest.raises(ValueError, match="max_steps or max_epochs must be set"):
+        trainer.fit(module(), tiny.data())
+
+
+def test_scores_are_logged_by_their_names() -> None:
+    model = module(class_names=["sky", "road", "tree"])
+    metrics = tiny.trainer().validate(model, tiny.data(), verbose=False)[0]
+    assert metrics.keys() == {
+        "val_miou",
+        "val_miou_student",
+        "val_loss",
+        "val_accuracy",
+        "val_iou/sky",
+        "val_iou/road",
+        "val_iou/tree",
+    }
+    per_class = [metrics[f"val_iou/{name}"] for name in ("sky", "road", "tree")]
+    assert metrics["val_miou"] == pytest.approx(sum(per_class) / 3)
+
+
+def test_training_values_are_logged_by_their_names() -> None:
+    trainer = tiny.trainer()
+    trainer.fit(module(), tiny.data())
+    assert {"train_loss", "train_loss_labeled"} <= trainer.callback_metrics.keys()
+
+
+def test_logits_are_upsampled_to_the_label() -> None:
+    model = module(network=nn.Conv2d(3, 3, 1))
+    image, label = torch.randn(1, 3, 4, 4), torch.zeros(1, 9, 10).long()
+    model.eval()
+    loader = tiny.loader({"image": image, "label": label})
+    logits = functional.interpolate(model(image), (9, 10), mode="bilinear")
+    expected = functional.cross_entropy(logits, label)
+    assert tiny.trainer().validate(model, loader, verbose=False)[0]["val_loss"] == (
+        pytest.approx(float(expected.detach()), rel=1e-5)
+    )
+
+
+def test_prediction_comes_at_the_size_asked_for() -> None:
+    model = module()
+    batch = {
+        "image": torch.randn(2, 3, 8, 8),
+        "name": ["a", "b"],
+        "size": torch.tensor([[8, 8], [5, 7]]),
+    }
+    found = model.predict_step(batch, 0)
+    assert found["name"] == ["a", "b"]
+    assert [tuple(label.shape) for label in found["label"]] == [(8, 8), (5, 7)]
+    assert torch.equal(found["label"][0], model(batch["image"])[0].argmax(0))
+
+
+def test_a_checkpoint_loads_with_defaults_and_fetches_nothing(tmp_path: Path) -> None:
+    model = Supervised(
+        3, model="unet", encoder="resnet18", encoder_weights=None, lr=0.01
+    )
+    trainer = tiny.trainer(max_steps=1)
+    trainer.fit(model, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    checkpoint = torch.load(tmp_path / "run.ckpt", weights_only=True)
+    # Weights by name would need the network; a load must not want them.
+    checkpoint["hyper_parameters"]["encoder_weights"] = "imagenet"
+    torch.save(checkpoint, tmp_path / "run.ckpt")
+    loaded = Supervised.load_from_checkpoint(tmp_path / "run.ckpt")
+    assert loaded.lr == 0.01
+    image = torch.randn(1, 3, 40, 40)
+    assert torch.equal(loaded.eval()(image), model.eval()(image))
+    tiny.trainer(max_steps=1).fit(loaded, tiny.data())
+
+
+def test_a_checkpoint_loads_with_ones_own_network(tmp_path: Path) -> None:
+    model = module()
+    trainer = tiny.trainer()
+    trainer.fit(model, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    loaded = Supervised.load_from_checkpoint(
+        tmp_path / "run.ckpt", network=tiny.network()
+    )
+    assert torch.equal(
+        loaded.student.network[0].weight, model.student.network[0].weight
+    )
+
+
+def test_encoder_weights_of_a_file_are_read_when_a_fit_starts(tmp_path: Path) -> None:
+    from lightning_classmix import build_model
+
+    source = build_model("unet", "resnet18", 3).encoder
+    assert source is not None
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    model = Supervised(
+        3,
+        model="unet",
+        encoder="resnet18",
+        encoder_weights=str(tmp_path / "weights.pth"),
+        lr=0.0,
+    )
+    before = model.student.encoder.conv1.weight.clone()  # type: ignore[union-attr]
+    tiny.trainer(max_steps=1).fit(model, tiny.data())
+    after = model.student.encoder.conv1.weight  # type: ignore[union-attr]
+    assert torch.equal(after, source.conv1.weight)
+    assert not torch.equal(after, before)
+    # A second fit goes on from what was learnt.
+    with torch.no_grad():
+        after.fill_(1.0)  # type: ignore[operator]
+    tiny.trainer(max_steps=1).fit(model, tiny.data())
+    assert (model.student.encoder.conv1.weight == 1.0).all()  # type: ignore[union-attr]
+
+
+def test_training_starts_from_the_student_of_an_earlier_run(tmp_path: Path) -> None:
+    first = module()
+    trainer = tiny.trainer()
+    trainer.fit(first, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    seed_everything(9, verbose=False)
+    second = ClassMix(
+        3, network=tiny.network(), student_weights=str(tmp_path / "run.ckpt"), lr=0.0
+    )
+    tiny.trainer(max_steps=1).fit(second, tiny.data())
+    weight = first.student.network[0].weight
+    assert torch.equal(second.student.network[0].weight, weight)
+    assert torch.equal(second.teacher.network.network[0].weight, weight)
+
+
+def test_a_missing_or_unfitting_file_of_weights_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"student_weights .* got none\.ckpt"):
+        tiny.trainer().fit(module(student_weights="none.ckpt"), tiny.data())
+    torch.save({"state_dict": {"student.other": torch.zeros(1)}}, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match=r"student_weights must fit, got .*x\.ckpt"):
+        tiny.trainer().fit(
+            module(student_weights=str(tmp_path / "x.ckpt")), tiny.data()
+        )
+
+
+def test_backbone_finetuning_finds_the_encoder() -> None:
+    model = module(network=WithEncoder())
+    before = model.student.encoder[0].weight.clone()  # type: ignore[index,union-attr]
+    callback = BackboneFinetuning(unfreeze_backbone_at_epoch=5, verbose=False)
+    tiny.trainer(callbacks=[callback]).fit(model, tiny.data())
+    assert torch.equal(model.backbone[0].weight, before)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_classes": 1}, r"num_classes must be in \[2, 255\], got 1"),
+        ({"num_classes": 256}, r"num_classes must be in \[2, 255\], got 256"),
+        ({"optimizer": "adam"}, "optimizer must be 'adamw' or 'sgd', got 'adam'"),
+        ({"lr": -0.1}, "lr must be at least 0, got -0.1"),
+        ({"in_channels": 1}, "mean must have 1 values, .* got 3"),
+        ({"class_names": ["a"]}, "class_names must hold 3 names, got 1"),
+    ],
+)
+def test_a_bad_argument_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Supervised(**{"num_classes": 3, "network": tiny.network()} | options)
