@@ -40,11 +40,15 @@ def check_labeled(batch: Any, *, num_classes: int, in_channels: int) -> None:  #
             f"label must have the size of its image, got {tuple(label.shape)} for"
             f" {tuple(image.shape)} in the first labelled batch"
         )
+    if not image.is_floating_point():
+        raise ValueError(f"image must be float, got {image.dtype}; normalise it first")
     check_label(label, num_classes, "the first labelled batch")
 
 
 def check_label(label: Tensor, num_classes: int, where: str) -> None:
     """Raise a ValueError if ``label`` has values that are neither class nor void."""
+    if label.dtype != torch.int64:
+        raise ValueError(f"label must be int64, got {label.dtype} in {where}")
     wrong = label != ops.void_outside(label, num_classes)
     if wrong.any():
         values = torch.unique(label[wrong]).tolist()

@@ -3,6 +3,7 @@
 import json
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def demo(
     data = StreetScenesDataModule(
         labeled, unlabeled, val=0, test=test, size=(64, 96), seed=seed
     )
-    modules, scores, minutes = {}, {}, {}
+    modules: dict[str, Any] = {}
+    scores: dict[str, Mapping[str, float]] = {}
+    minutes: dict[str, float] = {}
     for name, method in (("supervised", Supervised), ("classmix", ClassMix)):
         seed_everything(seed, verbose=False)
         module = method(
@@ -82,7 +85,7 @@ def demo(
 
 
 def _results(
-    scores: dict[str, dict[str, float]], class_names: tuple[str, ...]
+    scores: dict[str, Mapping[str, float]], class_names: Sequence[str]
 ) -> dict[str, Any]:
     """Return mIoU and IoU per class of both methods, and the gain, in points."""
     points = {
@@ -118,7 +121,7 @@ def _table(results: dict[str, Any]) -> Table:
 
 @torch.no_grad()
 def _save_picture(
-    path: Path, data: StreetScenesDataModule, modules: dict[str, Supervised]
+    path: Path, data: StreetScenesDataModule, modules: dict[str, Any]
 ) -> None:
     palette = data.palette or ()
     views = data.test_dataloader().dataset  # type: ignore[union-attr]
@@ -130,8 +133,8 @@ def _save_picture(
     for index in _SHOWN:
         image, label = views[index]["image"], views[index]["label"]
         row = {"image": picture(image), "truth": to_colours(label, palette)}
-        for title, module in modules.items():
-            predicted = module.eval().cpu()(image[None]).argmax(1)[0]
+        for title, name in (("Supervised", "supervised"), ("ClassMix", "classmix")):
+            predicted = modules[name].eval().cpu()(image[None]).argmax(1)[0]
             row[title] = to_colours(predicted, palette)
         scenes.append(row)
 

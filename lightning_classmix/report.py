@@ -49,7 +49,8 @@ def to_colours(
     """
     colours = np.zeros((ops.VOID + 1, 3), dtype=np.uint8)
     colours[: len(palette)] = palette
-    return colours[label.cpu().numpy()]
+    painted: NDArray[np.uint8] = colours[label.cpu().numpy()]
+    return painted
 
 
 def save_report(
@@ -72,13 +73,13 @@ def save_report(
     figure = Figure(figsize=(12, 2.4 * len(scenes) + 2.6), layout="constrained")
     FigureCanvasAgg(figure)
     heights = [2.4 * len(scenes), 1.8]
-    above, below = figure.subfigures(2, 1, height_ratios=heights)
-    _draw(above, scenes)
-    below.suptitle("A mix being made")
-    _draw(below, [mix])
+    parts = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)
+    _draw(parts[0, 0], scenes)
+    parts[1, 0].suptitle("A mix being made")
+    _draw(parts[1, 0], [mix])
     handles = [
-        Patch(color=np.array(colour) / 255, label=name)
-        for name, colour in zip(class_names, palette, strict=True)
+        Patch(color=(red / 255, green / 255, blue / 255), label=name)
+        for name, (red, green, blue) in zip(class_names, palette, strict=True)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     figure.savefig(path, dpi=120)

@@ -112,7 +112,9 @@ class Supervised(LightningModule):
         self._pretrained = None
         if network is None and encoder_weights is not None:
             self._pretrained = partial(build, encoder_weights=encoder_weights)
-        self.student = SegmentationNetwork(network) if network is not None else build()
+        self.student = (
+            build() if network is None else SegmentationNetwork(network, num_classes)
+        )
         self.base_seed = torch.initial_seed()
         self.scores = nn.ModuleDict()
         self._score("student")

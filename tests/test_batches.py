@@ -45,16 +45,17 @@ def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
         ),
         (
             changed("labeled", "label", torch.full((2, 8, 8), 7)),
-            r"label must be in \[0, 3\) or 255 \(void\), got \[7\] in the first labelled",
+            r"label must be in \[0, 3\) or 255 \(void\), got \[7\]"
+            r" in the first labelled",
         ),
         (changed("labeled", "label", torch.full((2, 8, 8), -1)), r"got \[-1\]"),
         (
             changed("labeled", "label", torch.zeros(2, 8, 9).long()),
-            r"label must have the size of its image, got \(2, 8, 9\) for \(2, 3, 8, 8\)",
+            r"label must have the size of its image, got \(2, 8, 9\) for \(2, 3, 8",
         ),
         (
             changed("labeled", "image", torch.zeros(2, 1, 8, 8)),
-            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\) .* labelled",
+            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\).* labelled",
         ),
         (
             changed("unlabeled", "image", torch.zeros(2, 1, 8, 8)),
@@ -67,7 +68,7 @@ def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
         (tiny.batch()["labeled"], "'labeled' and 'unlabeled', got .*; use Supervised"),
         (
             {"labeled": {"image": 0}, "unlabeled": {"image": torch.zeros(2, 3, 8, 8)}},
-            r"a labelled batch must be a dict with 'image' and 'label', got \['image'\]",
+            r"labelled batch must be a dict with 'image' and 'label', got \['image",
         ),
     ],
 )

@@ -12,9 +12,10 @@ from lightning_classmix import ClassMix, Supervised, ops
 from tests import tiny
 
 
-def module(**options: Any) -> Supervised:  # noqa: ANN401
+def module(**options: Any) -> Any:  # noqa: ANN401
     seed_everything(0, verbose=False)
-    return Supervised(tiny.CLASSES, **{"network": tiny.network(), "lr": 0.1} | options)
+    defaults: dict[str, Any] = {"network": tiny.network(), "lr": 0.1}
+    return Supervised(tiny.CLASSES, **defaults | options)
 
 
 class WithEncoder(nn.Module):
@@ -185,7 +186,7 @@ def test_a_checkpoint_loads_with_ones_own_network(tmp_path: Path) -> None:
     trainer = tiny.trainer()
     trainer.fit(model, tiny.data())
     trainer.save_checkpoint(tmp_path / "run.ckpt")
-    loaded = Supervised.load_from_checkpoint(
+    loaded: Any = Supervised.load_from_checkpoint(
         tmp_path / "run.ckpt", network=tiny.network()
     )
     assert torch.equal(
@@ -196,26 +197,26 @@ def test_a_checkpoint_loads_with_ones_own_network(tmp_path: Path) -> None:
 def test_encoder_weights_of_a_file_are_read_when_a_fit_starts(tmp_path: Path) -> None:
     from lightning_classmix import build_model
 
-    source = build_model("unet", "resnet18", 3).encoder
+    source: Any = build_model("unet", "resnet18", 3).encoder
     assert source is not None
     torch.save(source.state_dict(), tmp_path / "weights.pth")
-    model = Supervised(
+    model: Any = Supervised(
         3,
         model="unet",
         encoder="resnet18",
         encoder_weights=str(tmp_path / "weights.pth"),
         lr=0.0,
     )
-    before = model.student.encoder.conv1.weight.clone()  # type: ignore[union-attr]
+    before = model.student.encoder.conv1.weight.clone()
     tiny.trainer(max_steps=1).fit(model, tiny.data())
-    after = model.student.encoder.conv1.weight  # type: ignore[union-attr]
+    after = model.student.encoder.conv1.weight
     assert torch.equal(after, source.conv1.weight)
     assert not torch.equal(after, before)
     # A second fit goes on from what was learnt.
     with torch.no_grad():
-        after.fill_(1.0)  # type: ignore[operator]
+        after.fill_(1.0)
     tiny.trainer(max_steps=1).fit(model, tiny.data())
-    assert (model.student.encoder.conv1.weight == 1.0).all()  # type: ignore[union-attr]
+    assert (model.student.encoder.conv1.weight == 1.0).all()
 
 
 def test_training_starts_from_the_student_of_an_earlier_run(tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_training_starts_from_the_student_of_an_earlier_run(tmp_path: Path) -> N
     trainer.fit(first, tiny.data())
     trainer.save_checkpoint(tmp_path / "run.ckpt")
     seed_everything(9, verbose=False)
-    second = ClassMix(
+    second: Any = ClassMix(
         3, network=tiny.network(), student_weights=str(tmp_path / "run.ckpt"), lr=0.0
     )
     tiny.trainer(max_steps=1).fit(second, tiny.data())
@@ -245,10 +246,10 @@ def test_a_missing_or_unfitting_file_of_weights_is_named(tmp_path: Path) -> None
 
 def test_backbone_finetuning_finds_the_encoder() -> None:
     model = module(network=WithEncoder())
-    before = model.student.encoder[0].weight.clone()  # type: ignore[index,union-attr]
+    before = model.student.encoder[0].weight.clone()
     callback = BackboneFinetuning(unfreeze_backbone_at_epoch=5, verbose=False)
     tiny.trainer(callbacks=[callback]).fit(model, tiny.data())
-    assert torch.equal(model.backbone[0].weight, before)  # type: ignore[index]
+    assert torch.equal(model.backbone[0].weight, before)
 
 
 @pytest.mark.parametrize(
@@ -263,5 +264,6 @@ def test_backbone_finetuning_finds_the_encoder() -> None:
     ],
 )
 def test_a_bad_argument_is_refused(options: dict[str, Any], message: str) -> None:
+    defaults: dict[str, Any] = {"num_classes": 3, "network": tiny.network()}
     with pytest.raises(ValueError, match=message):
-        Supervised(**{"num_classes": 3, "network": tiny.network()} | options)
+        Supervised(**defaults | options)

@@ -12,10 +12,14 @@ from lightning_classmix.teacher import Teacher
 from tests import tiny
 
 
-def module(**options: Any) -> ClassMix:  # noqa: ANN401
+def module(**options: Any) -> Any:  # noqa: ANN401
     seed_everything(0, verbose=False)
-    options = {"network": tiny.network(), "labeled_only_steps": 1, "lr": 0.1} | options
-    return ClassMix(tiny.CLASSES, **options)
+    defaults: dict[str, Any] = {
+        "network": tiny.network(),
+        "labeled_only_steps": 1,
+        "lr": 0.1,
+    }
+    return ClassMix(tiny.CLASSES, **defaults | options)
 
 
 def doubles(network: nn.Module) -> dict[str, Tensor]:
@@ -101,7 +105,7 @@ def test_average_of_half_precision_weights_is_kept_in_float32() -> None:
     callback = EMATeacher(decay=0.999)
     callback.updates = 10_000
     student = nn.Linear(1, 1, bias=False).bfloat16()
-    teacher = Teacher(student).network
+    teacher: Any = Teacher(student).network
     with torch.no_grad():
         student.weight.fill_(1.0)
         teacher.weight.fill_(0.5)

@@ -1,5 +1,6 @@
 """Labelled and unlabelled loaders, side by side."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -224,6 +225,8 @@ class SemiSupervisedDataModule(LightningDataModule):
         batch_size: int,
     ) -> DataLoader[Any] | list[Any]:
         if source is None:
+            # To train without validation is no mistake, which Lightning takes it for.
+            warnings.filterwarnings("ignore", "Total length of `list` across ranks")
             return []
         dataset: Dataset[Any] = view(source, Transform(mean=self.mean, std=self.std))
         return DataLoader(

@@ -1,5 +1,6 @@
 """Networks by name; the only file that knows segmentation-models-pytorch."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -69,7 +70,10 @@ def build_model(
     )
     if path:
         _load_file(network.encoder, path)
-    padded = SegmentationNetwork(network, stride=network.encoder.output_stride)
+    stride = network.encoder.output_stride
+    if name == "dpt":  # its decoder halves the last features once more
+        stride = math.lcm(stride, 32)
+    padded = SegmentationNetwork(network, num_classes, stride=stride)
     padded.smallest = _smallest_side(padded, name, encoder, in_channels)
     return padded
 

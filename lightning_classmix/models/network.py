@@ -17,21 +17,27 @@ class SegmentationNetwork(nn.Module):
     Args:
         network: Takes a float ``(B, 3, H, W)`` image; answers with logits, float
             ``(B, C, h, w)``, or with a dict that holds them as ``logits`` or ``out``.
+        num_classes: Number of classes, C.
         stride: What the network needs image sides to be a multiple of.
         smallest: Smallest image side that the network can take.
 
     Example:
         >>> import torch
-        >>> network = SegmentationNetwork(nn.Conv2d(3, 5, 4, stride=4), stride=4)
+        >>> network = SegmentationNetwork(nn.Conv2d(3, 5, 4, stride=4), 5, stride=4)
         >>> network(torch.zeros(1, 3, 30, 41)).shape
         torch.Size([1, 5, 30, 41])
     """
 
     def __init__(
-        self, network: nn.Module, *, stride: int = 1, smallest: int = 1
+        self,
+        network: nn.Module,
+        num_classes: int,
+        *,
+        stride: int = 1,
+        smallest: int = 1,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.num_classes = network, num_classes
         self.stride, self.smallest = stride, smallest
 
     @property
@@ -48,12 +54,18 @@ class SegmentationNetwork(nn.Module):
 
         Raises:
             TypeError: If the network's answer holds no logits.
+            ValueError: If it holds logits of another number of classes.
         """
         height, width = image.shape[-2:]
         below, right = self._padding(height), self._padding(width)
         if below or right:
             image = functional.pad(image, (0, right, 0, below), mode="replicate")
         logits = _logits(self.network(image))
+        if logits.shape[1] != self.num_classes:
+            raise ValueError(
+                f"network must answer with num_classes = {self.num_classes} channels,"
+                f" got {logits.shape[1]}"
+            )
         if logits.shape[-2:] != image.shape[-2:]:
             logits = functional.interpolate(
                 logits, size=image.shape[-2:], mode="bilinear", align_corners=False

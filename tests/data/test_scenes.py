@@ -1,22 +1,29 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lightning_classmix.data.scenes import CLASS_NAMES, PALETTE, StreetScenes
+
+
+def pixels(scenes: StreetScenes, index: int) -> NDArray[np.uint8]:
+    return np.asarray(scenes[index][0])
 
 
 def test_scenes_are_the_same_every_time() -> None:
     one, other = (StreetScenes(3, size=(32, 48), seed=4) for _ in range(2))
     for index in (2, 0):
-        assert np.array_equal(one[index][0], other[index][0])
+        assert np.array_equal(pixels(one, index), pixels(other, index))
         assert np.array_equal(one[index][1], other[index][1])
 
 
 def test_scenes_of_another_number_or_seed_are_others() -> None:
-    first = np.asarray(StreetScenes(1, size=(32, 48))[0][0])
-    assert not np.array_equal(first, StreetScenes(1, size=(32, 48), seed=1)[0][0])
-    assert not np.array_equal(first, StreetScenes(1, size=(32, 48), first=1)[0][0])
-    shifted = StreetScenes(2, size=(32, 48), first=1)[0][0]
-    assert np.array_equal(StreetScenes(2, size=(32, 48))[1][0], shifted)
+    first = pixels(StreetScenes(1, size=(32, 48)), 0)
+    reseeded = pixels(StreetScenes(1, size=(32, 48), seed=1), 0)
+    renumbered = pixels(StreetScenes(1, size=(32, 48), first=1), 0)
+    assert not np.array_equal(first, reseeded)
+    assert not np.array_equal(first, renumbered)
+    shifted = pixels(StreetScenes(2, size=(32, 48), first=1), 0)
+    assert np.array_equal(pixels(StreetScenes(2, size=(32, 48)), 1), shifted)
 
 
 def test_a_scene_is_drawn_once() -> None:

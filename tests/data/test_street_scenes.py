@@ -8,14 +8,15 @@ from lightning_classmix import StreetScenesDataModule
 
 
 def made(**options: Any) -> StreetScenesDataModule:  # noqa: ANN401
-    options = {
+    defaults: dict[str, Any] = {
         "labeled": 3,
         "unlabeled": 9,
         "val": 4,
         "test": 5,
         "size": (32, 48),
-    } | options
-    data = StreetScenesDataModule(**options)
+        "batch_size": 2,
+    }
+    data = StreetScenesDataModule(**defaults | options)
     data.setup("fit")
     return data
 

@@ -24,7 +24,7 @@ class Strict(nn.Module):
 def test_logits_have_the_size_of_the_image(
     key: str | None, size: tuple[int, int]
 ) -> None:
-    network = SegmentationNetwork(Strict(key), stride=8, smallest=16)
+    network = SegmentationNetwork(Strict(key), 5, stride=8, smallest=16)
     assert network(torch.zeros(2, 3, *size)).shape == (2, 5, *size)
 
 
@@ -33,7 +33,7 @@ def test_padding_repeats_the_border_and_is_cut_off() -> None:
     identity = nn.Identity()
     identity.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     image = torch.arange(6.0).reshape(1, 1, 2, 3)
-    network = SegmentationNetwork(identity, stride=4)
+    network = SegmentationNetwork(identity, 1, stride=4)
     assert torch.equal(network(image), image)
     assert seen[0][0, 0].tolist() == [[0, 1, 2, 2], *[[3, 4, 5, 5]] * 3]
 
@@ -41,7 +41,7 @@ def test_padding_repeats_the_border_and_is_cut_off() -> None:
 def test_low_logits_are_upsampled_bilinearly() -> None:
     pool = nn.AvgPool2d(2)
     image = torch.tensor([[[[0.0, 0.0, 4.0, 4.0]] * 2]])
-    row = SegmentationNetwork(pool)(image)[0, 0, 0]
+    row = SegmentationNetwork(pool, 1)(image)[0, 0, 0]
     assert row.tolist() == [0.0, 1.0, 3.0, 4.0]
 
 
@@ -50,8 +50,8 @@ def test_encoder_is_found_by_either_name(name: str) -> None:
     network = nn.Module()
     part = nn.Conv2d(3, 3, 1)
     network.add_module(name, part)
-    assert SegmentationNetwork(network).encoder is part
-    assert SegmentationNetwork(nn.Identity()).encoder is None
+    assert SegmentationNetwork(network, 3).encoder is part
+    assert SegmentationNetwork(nn.Identity(), 3).encoder is None
 
 
 def test_an_answer_without_logits_is_refused() -> None:
@@ -62,4 +62,4 @@ def test_an_answer_without_logits_is_refused() -> None:
     with pytest.raises(
         TypeError, match=r"network must answer with logits .* got tuple"
     ):
-        SegmentationNetwork(Tuple())(torch.zeros(1, 3, 4, 4))
+        SegmentationNetwork(Tuple(), 3)(torch.zeros(1, 3, 4, 4))
