@@ -3,7 +3,7 @@
 import json
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from lightning_classmix import ops
 from lightning_classmix.classmix import ClassMix
+from lightning_classmix.data.scenes import CLASS_NAMES, PALETTE
 from lightning_classmix.data.street_scenes import StreetScenesDataModule
+from lightning_classmix.models.small_unet import SmallUNet
 from lightning_classmix.report import save_report, to_colours, to_picture
 from lightning_classmix.supervised import Supervised
 
@@ -25,7 +27,7 @@ _SHOWN = (3, 7, 11, 19)  # test scenes in the picture
 def demo(
     seed: int = 0,
     out: str = "demo",
-    steps: int = 1000,
+    steps: int = 1500,
     labeled: int = 6,
     unlabeled: int = 300,
     test: int = 500,
@@ -56,12 +58,10 @@ def demo(
     for name, method in (("supervised", Supervised), ("classmix", ClassMix)):
         seed_everything(seed, verbose=False)
         module = method(
-            7,
-            model="linknet",
-            encoder="resnet18",
-            encoder_weights=None,
-            encoder_lr_factor=1.0,
-            class_names=data.class_names,
+            len(CLASS_NAMES),
+            network=SmallUNet(len(CLASS_NAMES)),
+            lr=3e-3,
+            class_names=CLASS_NAMES,
         )
         start = time.perf_counter()
         trainer = Trainer(
@@ -75,7 +75,7 @@ def demo(
         scores[name] = trainer.test(module, data, verbose=False)[0]
         modules[name] = module
 
-    results = _results(scores, data.class_names or ())
+    results = _results(scores)
     results |= {"seed": seed, "steps": steps, "minutes": minutes}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     _save_picture(folder / "report.png", data, modules)
@@ -84,9 +84,7 @@ def demo(
     console.print(f"Written: {folder / 'results.json'}, {folder / 'report.png'}")
 
 
-def _results(
-    scores: dict[str, Mapping[str, float]], class_names: Sequence[str]
-) -> dict[str, Any]:
+def _results(scores: dict[str, Mapping[str, float]]) -> dict[str, Any]:
     """Return mIoU and IoU per class of both methods, and the gain, in points."""
     points = {
         name: {key: round(100 * value, 2) for key, value in test.items()}
@@ -97,7 +95,7 @@ def _results(
         **miou,
         "gain": round(miou["classmix"] - miou["supervised"], 2),
         "iou": {
-            name: {label: test[f"test_iou/{label}"] for label in class_names}
+            name: {label: test[f"test_iou/{label}"] for label in CLASS_NAMES}
             for name, test in points.items()
         },
     }
@@ -123,7 +121,6 @@ def _table(results: dict[str, Any]) -> Table:
 def _save_picture(
     path: Path, data: StreetScenesDataModule, modules: dict[str, Any]
 ) -> None:
-    palette = data.palette or ()
     views = data.test_dataloader().dataset  # type: ignore[union-attr]
 
     def picture(image: Tensor) -> Any:  # noqa: ANN401 - an array of NumPy
@@ -132,10 +129,10 @@ def _save_picture(
     scenes = []
     for index in _SHOWN:
         image, label = views[index]["image"], views[index]["label"]
-        row = {"image": picture(image), "truth": to_colours(label, palette)}
+        row = {"image": picture(image), "truth": to_colours(label, PALETTE)}
         for title, name in (("Supervised", "supervised"), ("ClassMix", "classmix")):
             predicted = modules[name].eval().cpu()(image[None]).argmax(1)[0]
-            row[title] = to_colours(predicted, palette)
+            row[title] = to_colours(predicted, PALETTE)
         scenes.append(row)
 
     module = modules["classmix"]
@@ -145,9 +142,9 @@ def _save_picture(
     mix = {
         "image A": picture(image[0]),
         "image B": picture(image[1]),
-        "teacher's labels of A": to_colours(label[0], palette),
+        "teacher's labels of A": to_colours(label[0], PALETTE),
         "mask": to_colours(mask[0].byte(), [(0, 0, 0), (255, 255, 255)]),
         "mixed image": picture(ops.mix(image, mask)[0]),
-        "target": to_colours(ops.mix(label, mask)[0], palette),
+        "target": to_colours(ops.mix(label, mask)[0], PALETTE),
     }
-    save_report(path, scenes, mix, class_names=data.class_names or (), palette=palette)
+    save_report(path, scenes, mix, class_names=CLASS_NAMES, palette=PALETTE)

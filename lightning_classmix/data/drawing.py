@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 SKY, BUILDING, ROAD, SIDEWALK, TREE, CAR, PERSON = range(7)
 
-CURB, WALL = 4.0, 7.0  # where road and sidewalk end, metres from the middle
+CURB, WALL = 3.4, 5.8  # where road and sidewalk end, metres from the middle
 FAR = 70.0  # metres from the camera, as is the next
 _NEAR = 2.5
 _FINER = 2  # the picture is drawn this much finer than it is returned
@@ -31,7 +31,7 @@ class Canvas:
         self.eye = rng.uniform(1.3, 2.4)  # metres above the road
         self.horizon = self.height * rng.uniform(0.38, 0.52)
         self.middle = self.width * rng.uniform(0.35, 0.65)
-        self.haze = rng.uniform(150, 235) * np.ones(3) + rng.normal(0, 10, 3)
+        self.haze = rng.uniform(170, 240) * np.ones(3) + rng.normal(0, 6, 3)
         self.fog = rng.uniform(0.0, 0.02)  # share lost per metre
 
     def project(self, x: float, y: float, z: float) -> Point:
@@ -83,7 +83,7 @@ class Canvas:
 
     def sky(self) -> None:
         """Fill the picture with a sky: a gradient, and clouds."""
-        top = self.tone(90, 220, 12) + np.array([-25, 0, 25]) * self.rng.uniform(0, 1.4)
+        top = self.tone(120, 215, 8) + np.array([-25, 0, 25]) * self.rng.uniform(0, 1.6)
         share = np.linspace(0, 1, self.height)[:, None, None]
         gradient = (1 - share) * top + share * self.haze
         clouds = _smooth_noise(self.rng, (self.height, self.width), 5)[..., None]
@@ -121,7 +121,7 @@ class Canvas:
             self.rng.uniform(4, 16),
             side * self.rng.uniform(WALL, WALL + 1.5),
         )
-        colour = self.tone(60, 215, 26)
+        colour = self.tone(60, 215, 18)
         self.box(BUILDING, colour * 0.8, (wall, wall + side * 14), (0, roof), near)
         corners = [(0.0, near), (roof, near), (roof, far), (0.0, far)]
         self.paint(
@@ -141,7 +141,7 @@ class Canvas:
         height, crown = self.rng.uniform(3.5, 8), self.rng.uniform(0.9, 2.0)
         self.box(TREE, self.tone(45, 95, 10), (x - 0.15, x + 0.15), (0, height), z)
         leaf = self.tone(45, 120, 8) + np.array([-5, 22, -22]) * self.rng.uniform(
-            -0.4, 1.4
+            0.2, 1.4
         )
         for _ in range(14):
             offset = self.rng.normal(0, 0.5, 2) * crown
@@ -174,24 +174,22 @@ class Canvas:
         skin = np.array([205.0, 160, 130]) * self.rng.uniform(0.4, 1.1)
         for leg in (-step, step):
             self.box(PERSON, legs, (x + leg - 0.1, x + leg + 0.1), (0, tall * 0.5), z)
-        self.box(PERSON, coat, (x - 0.27, x + 0.27), (tall * 0.45, tall * 0.83), z)
+        self.box(PERSON, coat, (x - 0.3, x + 0.3), (tall * 0.45, tall * 0.83), z)
         self.disc(PERSON, skin, (x, tall * 0.92), (0.13, tall * 0.085), z)
 
     def finish(self) -> tuple[Image.Image, NDArray[np.uint8]]:
         """Add texture, shadow, light and noise; return image and label."""
         rng, image = self.rng, np.asarray(self.image.reduce(_FINER), dtype=np.float64)
         label = np.asarray(self.label)[_FINER // 2 :: _FINER, _FINER // 2 :: _FINER]
-        rough = np.array([0.01, 0.07, 0.06, 0.07, 0.13, 0.04, 0.05]) * rng.uniform(
-            0.5, 1.5, 7
-        )
+        rough = np.array([0.01, 0.04, 0.03, 0.05, 0.1, 0.02, 0.03])
+        rough *= rng.uniform(0.5, 1.5, 7)
         image *= 1 + (rough[label] * rng.standard_normal(self.size))[..., None]
-        shadow = _smooth_noise(rng, self.size, 4) > rng.uniform(0.2, 1.5)
-        image *= np.where(shadow & (label != SKY), rng.uniform(0.5, 0.9), 1.0)[
-            ..., None
-        ]
-        light = rng.uniform(0.55, 1.25) * (1 + rng.normal(0, 0.07, 3))
-        image = 255 * np.clip(image * light / 255, 0, 1) ** rng.uniform(0.75, 1.35)
-        image += rng.normal(0, rng.uniform(1, 6), image.shape)
+        shadow = _smooth_noise(rng, self.size, 4) > rng.uniform(0.5, 1.8)
+        shade = np.where(shadow & (label != SKY), rng.uniform(0.6, 0.9), 1.0)
+        image *= shade[..., None]
+        light = rng.uniform(0.7, 1.15) * (1 + rng.normal(0, 0.03, 3))
+        image = 255 * np.clip(image * light / 255, 0, 1) ** rng.uniform(0.85, 1.2)
+        image += rng.normal(0, rng.uniform(1, 3), image.shape)
         return Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)), label.copy()
 
 

@@ -110,14 +110,14 @@ def _furniture(
                 canvas.tree,
                 side * rng.uniform(CURB + 1, WALL + 1),
             )
-        for _ in range(rng.poisson(1.6)):
+        for _ in range(rng.poisson(2.0)):
             put(
-                rng.uniform(4, 18),
+                rng.uniform(5, 14),
                 canvas.person,
                 side * rng.uniform(CURB, WALL - 0.5),
             )
         for _ in range(rng.poisson(1.3)):
-            put(rng.uniform(5, 30), canvas.car, side * rng.uniform(1.2, CURB - 1))
-    if rng.random() < 0.3:
-        put(rng.uniform(6, 18), canvas.person, rng.uniform(-CURB, CURB))
+            put(rng.uniform(5, 22), canvas.car, side * rng.uniform(1.1, CURB - 1))
+    for _ in range(rng.poisson(1.2)):
+        put(rng.uniform(5, 12), canvas.person, rng.uniform(-CURB, CURB))
     return items
