@@ -22,6 +22,8 @@ from lightning_classmix.report import save_report, to_colours, to_picture
 from lightning_classmix.supervised import Supervised
 
 _SHOWN = (3, 7, 11, 19)  # test scenes in the picture
+# Each method at its best of 0.001, 0.003, 0.01 and 0.03, on seed 0.
+_METHODS = {"supervised": (Supervised, 0.01), "classmix": (ClassMix, 0.003)}
 
 
 def demo(
@@ -35,7 +37,8 @@ def demo(
     """Train Supervised and ClassMix on the same street scenes, and compare them.
 
     Both start from the same random weights and see the same labelled scenes, augmented
-    alike, for the same number of steps. Writes ``results.json`` and ``report.png``.
+    alike, for the same number of steps; each learns at the rate that suits it best.
+    Runs on one thread, which is all that so small a network can use. Writes ``results.json`` and ``report.png``.
 
     Args:
         seed: Decides the scenes, which of them are labelled, the weights and all that
@@ -48,6 +51,7 @@ def demo(
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
     data = StreetScenesDataModule(
         labeled, unlabeled, val=0, test=test, size=(64, 96), seed=seed
@@ -55,12 +59,12 @@ def demo(
     modules: dict[str, Any] = {}
     scores: dict[str, Mapping[str, float]] = {}
     minutes: dict[str, float] = {}
-    for name, method in (("supervised", Supervised), ("classmix", ClassMix)):
+    for name, (method, lr) in _METHODS.items():
         seed_everything(seed, verbose=False)
         module = method(
             len(CLASS_NAMES),
             network=SmallUNet(len(CLASS_NAMES)),
-            lr=3e-3,
+            lr=lr,
             class_names=CLASS_NAMES,
         )
         start = time.perf_counter()
