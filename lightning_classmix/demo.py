@@ -38,7 +38,8 @@ def demo(
 
     Both start from the same random weights and see the same labelled scenes, augmented
     alike, for the same number of steps; each learns at the rate that suits it best.
-    Runs on one thread, which is all that so small a network can use. Writes ``results.json`` and ``report.png``.
+    Runs on one thread, which is all that so small a network can use. Writes
+    ``results.json`` and ``report.png``.
 
     Args:
         seed: Decides the scenes, which of them are labelled, the weights and all that
@@ -52,7 +53,8 @@ def demo(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
+    for harmless in ("The '.*_dataloader' does not have many", "`isinstance.treespec"):
+        warnings.filterwarnings("ignore", harmless)
     data = StreetScenesDataModule(
         labeled, unlabeled, val=0, test=test, size=(64, 96), seed=seed
     )
