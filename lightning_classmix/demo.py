@@ -144,7 +144,7 @@ def _save_picture(
     module = modules["classmix"]
     image = next(iter(data.train_dataloader()))[0]["unlabeled"]["image"]
     label = module.teacher(image).argmax(1)
-    mask = ops.classmix_mask(label, module.num_classes)
+    mask = module.mixer(label)
     mix = {
         "image A": picture(image[0]),
         "image B": picture(image[1]),

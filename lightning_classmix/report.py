@@ -70,9 +70,9 @@ def save_report(
         class_names: Names of the classes.
         palette: Their colours, RGB in [0, 255].
     """
-    figure = Figure(figsize=(12, 2.4 * len(scenes) + 2.6), layout="constrained")
+    figure = Figure(figsize=(12, 2.1 * len(scenes) + 2.3), layout="constrained")
     FigureCanvasAgg(figure)
-    heights = [2.4 * len(scenes), 1.8]
+    heights = [2.1 * len(scenes), 1.8]
     parts = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)
     _draw(parts[0, 0], scenes)
     parts[1, 0].suptitle("A mix being made")

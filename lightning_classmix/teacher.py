@@ -87,6 +87,7 @@ class EMATeacher(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copy the student to the teacher, unless the run is resumed."""
         student, teacher = _networks(pl_module)
+        teacher.requires_grad_(False)  # unfreeze() may have been called
         if trainer.global_step == 0 and trainer.ckpt_path is None:
             teacher.load_state_dict(student.state_dict())
             self.updates, self._averages = 0, {}

@@ -131,6 +131,7 @@ def test_float32_averages_survive_the_callbacks_state() -> None:
 
 def test_teacher_needs_no_gradient_and_is_in_no_optimizer() -> None:
     model = module()
+    model.unfreeze()
     trainer = tiny.trainer()
     trainer.fit(model, tiny.data())
     assert not any(parameter.requires_grad for parameter in model.teacher.parameters())

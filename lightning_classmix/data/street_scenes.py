@@ -29,10 +29,10 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
     Example:
-        >>> data = StreetScenesDataModule(labeled=2, unlabeled=4, size=(32, 48))
+        >>> data = StreetScenesDataModule(labeled=4, unlabeled=6, size=(32, 48))
         >>> data.setup("fit")
         >>> len(data.labeled), len(data.unlabeled), data.num_classes
-        (2, 4, 7)
+        (4, 6, 7)
     """
 
     def __init__(
