@@ -44,7 +44,7 @@ class SegmentationScores(MulticlassConfusionMatrix):
 
     def scores(self) -> Scores:
         """Return the scores of all that was given to ``update``, on every device."""
-        matrix = self.compute().double()  # (C, C), rows: truth
+        matrix = self.compute().cpu().double()  # (C, C), rows: truth; some lack float64
         right = matrix.diagonal()
         iou = right / (matrix.sum(0) + matrix.sum(1) - right)
         return Scores(

@@ -1,11 +1,10 @@
 """The optimizer of a student: rates, decay and schedule."""
 
-from functools import partial
 from typing import Literal
 
 import torch
-from torch import nn
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_classmix import ops
 
@@ -55,4 +54,27 @@ def build_optimizer(
         optimizer = torch.optim.SGD(options, lr=lr, momentum=0.9)
     else:
         optimizer = torch.optim.AdamW(options, lr=lr)
-    return optimizer, LambdaLR(optimizer, partial(ops.poly, total=steps))
+    return optimizer, PolynomialDecay(optimizer, steps)
+
+
+class PolynomialDecay(LRScheduler):
+    """Multiply the rate that each group began with by ``ops.poly``.
+
+    Groups that join later, as those of ``BackboneFinetuning`` do, fall alike.
+
+    Args:
+        optimizer: Optimizer whose groups fall.
+        steps: Steps of the whole run.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        self.steps = steps
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rate of each group at this step."""
+        factor = ops.poly(self.last_epoch, self.steps)
+        groups = self.optimizer.param_groups
+        return [
+            group.setdefault("initial_lr", group["lr"]) * factor for group in groups
+        ]

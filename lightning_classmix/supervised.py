@@ -17,6 +17,7 @@ from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.metrics import SegmentationScores
 from lightning_classmix.models.factory import build_model
 from lightning_classmix.models.network import SegmentationNetwork
+from lightning_classmix.models.weights import load_student
 from lightning_classmix.optimizers import build_optimizer
 
 
@@ -41,7 +42,8 @@ class Supervised(LightningModule):
         optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
         lr: Learning rate at the first step; it falls to 0 by ``ops.poly``.
         encoder_lr_factor: Factor on ``lr`` for the parameters of ``network.encoder`` or
-            ``network.backbone``, if there is such a part.
+            ``network.backbone``, if there is such a part. If None, 0.1 for an encoder
+            with ``encoder_weights`` and 1 for any other.
         weight_decay: Of all parameters but biases and those of norms.
         class_names: Names of the classes, in the log and in tables.
         palette: Colours of the classes, RGB in [0, 255].
@@ -72,7 +74,7 @@ class Supervised(LightningModule):
         student_weights: str | None = None,
         optimizer: Literal["adamw", "sgd"] = "adamw",
         lr: float = 1e-3,
-        encoder_lr_factor: float = 0.1,
+        encoder_lr_factor: float | None = None,
         weight_decay: float = 0.01,
         class_names: Sequence[str] | None = None,
         palette: Sequence[tuple[int, int, int]] | None = None,
@@ -84,6 +86,9 @@ class Supervised(LightningModule):
             raise ValueError(f"num_classes must be in [2, 255], got {num_classes}")
         if optimizer not in ("adamw", "sgd"):
             raise ValueError(f"optimizer must be 'adamw' or 'sgd', got {optimizer!r}")
+        pretrained = network is None and encoder_weights is not None
+        if encoder_lr_factor is None:
+            encoder_lr_factor = 0.1 if pretrained else 1.0
         for name, rate in (("lr", lr), ("encoder_lr_factor", encoder_lr_factor)):
             if not 0 <= rate < math.inf:
                 raise ValueError(f"{name} must be at least 0, got {rate}")
@@ -110,7 +115,7 @@ class Supervised(LightningModule):
             build_model, model, encoder, num_classes, in_channels=in_channels
         )
         self._pretrained = None
-        if network is None and encoder_weights is not None:
+        if pretrained:
             self._pretrained = partial(build, encoder_weights=encoder_weights)
         self.student = (
             build() if network is None else SegmentationNetwork(network, num_classes)
@@ -152,7 +157,7 @@ class Supervised(LightningModule):
                 encoder = self._pretrained().encoder
                 self.student.encoder.load_state_dict(encoder.state_dict())  # type: ignore[union-attr]
             if self.student_weights is not None:
-                _load_student(self.student, Path(self.student_weights))
+                load_student(self.student, Path(self.student_weights))
         self._pretrained = self.student_weights = None
 
     def on_fit_start(self) -> None:
@@ -261,7 +266,7 @@ class Supervised(LightningModule):
             lr=self.lr,
             encoder_lr_factor=self.encoder_lr_factor,
             weight_decay=self.weight_decay,
-            steps=int(total),
+            steps=max(1, int(total)),
         )
         return {
             "optimizer": optimizer,
@@ -282,19 +287,3 @@ def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     if logits.shape[-2:] == tuple(size):
         return logits
     return functional.interpolate(logits, tuple(size), mode="bilinear")
-
-
-def _load_student(student: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f"student_weights must be a file, got {path}")
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "student."
-    weights = {
-        key.removeprefix(prefix): value
-        for key, value in state.items()
-        if key.startswith(prefix)
-    }
-    try:
-        student.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"student_weights must fit, got {path}: {error}") from error

@@ -82,16 +82,31 @@ class EMATeacher(Callback):
         self.updates = 0
         """Updates so far; the warm-up counts these, not the steps of the Trainer."""
         self._last_step = 0
-        self._averages: dict[str, Tensor] = {}  # of tensors narrower than float32
+        self._averages: dict[str, Tensor] = {}  # those that the teacher cannot hold
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Copy the student to the teacher, unless the run is resumed."""
+        """Copy the student to the teacher, unless the run is resumed.
+
+        Raises:
+            TypeError: If the module has no student and teacher that are alike.
+            ValueError: If the teacher would label with statistics that never move.
+        """
         student, teacher = _networks(pl_module)
+        self._check_statistics(pl_module, teacher)
         teacher.requires_grad_(False)  # unfreeze() may have been called
         if trainer.global_step == 0 and trainer.ckpt_path is None:
             teacher.load_state_dict(student.state_dict())
             self.updates, self._averages = 0, {}
-        self._widen(teacher)
+        self._hold(teacher)
+
+    def _check_statistics(self, module: LightningModule, teacher: nn.Module) -> None:
+        mode = getattr(module.teacher, "mode", "train")
+        moving = any(b.is_floating_point() for b in teacher.buffers())
+        if not self.average_buffers and mode == "eval" and moving:
+            raise ValueError(
+                "average_buffers must be True for teacher_mode='eval', got False; the"
+                " teacher would label by the batch-norm statistics that it began with"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start to count from the step that the run starts or resumes at."""
@@ -131,23 +146,56 @@ class EMATeacher(Callback):
             averages[name].copy_(average)
         self.updates += 1
 
-    def _widen(self, teacher: nn.Module) -> None:
-        """Keep float32 averages of narrower tensors, where small moves would vanish."""
-        tensors = _tensors(teacher, buffers=self.average_buffers)
-        for name, value in tensors.items():
-            if not value.is_floating_point() or value.dtype.itemsize >= 4:
-                continue
-            average = self._averages.get(name, value)
-            self._averages[name] = average.to(value.device, torch.float32)
+    def _hold(self, teacher: nn.Module) -> None:
+        """Keep the averages that the teacher itself cannot hold.
+
+        In tensors narrower than float32 small moves would vanish, and the statistics of
+        batch norm are overwritten while the teacher labels in train mode.
+        """
+        held, self._averages = self._averages, {}
+        statistics = dict(teacher.named_buffers())
+        for name, value in _tensors(teacher, buffers=self.average_buffers).items():
+            narrow = value.dtype.itemsize < 4
+            if value.is_floating_point() and (narrow or name in statistics):
+                wide = torch.promote_types(value.dtype, torch.float32)
+                average = held.get(name, value)
+                self._averages[name] = average.to(value.device, wide, copy=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of updates, and the averages kept beside the teacher."""
-        return {"updates": self.updates, "averages": self._averages}
+        """Return the number of updates; the averages are saved as the teacher's."""
+        return {"updates": self.updates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of the run that is resumed."""
         self.updates = state_dict["updates"]
-        self._averages = state_dict["averages"]
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Save the averages at their full width, in place of the teacher's tensors."""
+        prefix = _prefix(pl_module)
+        for name, average in self._averages.items():
+            checkpoint["state_dict"][prefix + name] = average
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Read the averages back at their full width."""
+        prefix = _prefix(pl_module)
+        self._averages = {
+            key.removeprefix(prefix): value
+            for key, value in checkpoint["state_dict"].items()
+            if key.startswith(prefix)
+        }
+
+
+def _prefix(module: LightningModule) -> str:
+    """Return what the keys of the averaged network begin with in a checkpoint."""
+    return (
+        "teacher.network."
+        if isinstance(getattr(module, "teacher", None), Teacher)
+        else "teacher."
+    )
 
 
 def _tensors(network: nn.Module, *, buffers: bool) -> dict[str, Tensor]:
@@ -156,13 +204,15 @@ def _tensors(network: nn.Module, *, buffers: bool) -> dict[str, Tensor]:
 
 
 def _networks(module: LightningModule) -> tuple[nn.Module, nn.Module]:
-    student, teacher = (
-        getattr(module, "student", None),
-        getattr(module, "teacher", None),
-    )
-    if not isinstance(student, nn.Module) or not isinstance(teacher, Teacher):
+    student, teacher = (getattr(module, name, None) for name in ("student", "teacher"))
+    teacher = teacher.network if isinstance(teacher, Teacher) else teacher
+    if (
+        not isinstance(student, nn.Module)
+        or not isinstance(teacher, nn.Module)
+        or student.state_dict().keys() != teacher.state_dict().keys()
+    ):
         raise TypeError(
-            "EMATeacher must watch a module with a student and a teacher, got"
-            f" {type(module).__name__}"
+            "EMATeacher must watch a module with a student and a teacher of the same"
+            f" make, got {type(module).__name__}"
         )
-    return student, teacher.network
+    return student, teacher

@@ -50,6 +50,14 @@ def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
         ),
         (changed("labeled", "label", torch.full((2, 8, 8), -1)), r"got \[-1\]"),
         (
+            changed("labeled", "label", torch.zeros(2, 8, 8)),
+            r"label must be int64, got torch.float32",
+        ),
+        (
+            changed("labeled", "image", torch.zeros(2, 3, 8, 8).byte()),
+            r"image must be float, got torch.uint8",
+        ),
+        (
             changed("labeled", "label", torch.zeros(2, 8, 9).long()),
             r"label must have the size of its image, got \(2, 8, 9\) for \(2, 3, 8",
         ),
@@ -75,6 +83,15 @@ def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
 def test_a_bad_batch_is_refused_before_the_first_step(batch: Any, message: str) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match=message):
         fit(batch)
+
+
+@pytest.mark.parametrize("labeled", [1, 2])
+def test_a_network_of_other_classes_is_refused(labeled: int) -> None:
+    with pytest.raises(ValueError, match="with num_classes = 3 channels, got 4"):
+        fit(tiny.batch(labeled=labeled), network=nn.Conv2d(3, 4, 1))
+    normed = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    with pytest.raises(ValueError, match=r"^network must answer"):
+        fit(tiny.batch(labeled=labeled), network=normed)
 
 
 def test_void_is_no_class() -> None:

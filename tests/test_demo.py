@@ -15,7 +15,7 @@ from lightning_classmix.report import to_colours, to_picture
 def test_demo_writes_results_and_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    demo(seed=1, out=str(tmp_path / "new"), steps=3, labeled=4, unlabeled=8, test=20)
+    demo(seed=1, out=str(tmp_path / "new"), steps=3)
     results = json.loads((tmp_path / "new" / "results.json").read_text())
     gain = results["classmix"] - results["supervised"]
     assert results["gain"] == pytest.approx(gain, abs=0.011)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import BackboneFinetuning
 from torch import Tensor, nn
 from torch.nn import functional
@@ -97,8 +97,6 @@ def test_optimizer_is_chosen_by_name(name: str, kind: type) -> None:
 
 
 def test_rate_falls_by_the_polynomial_at_every_step() -> None:
-    from lightning.pytorch import Callback
-
     rates: list[float] = []
 
     class Look(Callback):
@@ -244,12 +242,33 @@ def test_a_missing_or_unfitting_file_of_weights_is_named(tmp_path: Path) -> None
         )
 
 
-def test_backbone_finetuning_finds_the_encoder() -> None:
+# Norms are trained throughout, so their parameters are in the optimizer already.
+@pytest.mark.filterwarnings("ignore:The provided params to be frozen already exist")
+def test_backbone_finetuning_freezes_the_encoder_and_thaws_it() -> None:
     model = module(network=WithEncoder())
-    before = model.student.encoder[0].weight.clone()
-    callback = BackboneFinetuning(unfreeze_backbone_at_epoch=5, verbose=False)
-    tiny.trainer(callbacks=[callback]).fit(model, tiny.data())
-    assert torch.equal(model.backbone[0].weight, before)
+    weights: list[Tensor] = []
+
+    class Look(Callback):
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
+            weights.append(pl_module.backbone[0].weight.detach().clone())
+
+    weights.append(model.backbone[0].weight.detach().clone())
+    finetuning = BackboneFinetuning(unfreeze_backbone_at_epoch=1, verbose=False)
+    options = {"max_steps": -1, "max_epochs": 3, "callbacks": [finetuning, Look()]}
+    tiny.trainer(**options).fit(model, tiny.data())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+
+
+def test_rate_of_the_encoder_depends_on_whether_it_is_pretrained() -> None:
+    assert module(network=WithEncoder()).encoder_lr_factor == 1.0
+    options: dict[str, Any] = {"model": "unet", "encoder": "resnet18"}
+    assert Supervised(3, encoder_weights=None, **options).encoder_lr_factor == 1.0
+    assert Supervised(3, **options).encoder_lr_factor == 0.1
+
+
+def test_a_run_of_no_steps_ends() -> None:
+    tiny.trainer(max_steps=0).fit(module(), tiny.data())
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
-import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch import Callback, LightningModule, seed_everything
 from torch import Tensor, nn
 
 from lightning_classmix import ClassMix, EMATeacher
@@ -55,10 +54,11 @@ class Watch(Callback):
         self.teacher = teacher
 
 
-def test_teacher_follows_the_formula_in_parameters_and_statistics() -> None:
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_teacher_follows_the_formula_in_parameters_and_statistics(mode: str) -> None:
     watch = Watch(decay=0.9)
     trainer = tiny.trainer(max_steps=20, callbacks=[EMATeacher(0.9), watch])
-    trainer.fit(module(), tiny.data())
+    trainer.fit(module(teacher_mode=mode), tiny.data())
     assert watch.steps == 20
     assert max(watch.errors) < 1e-5
 
@@ -91,14 +91,46 @@ def test_fit_starts_from_a_copy_of_the_student() -> None:
 
 
 def test_buffers_stay_the_teachers_own_if_they_are_not_averaged() -> None:
-    model = module(teacher_mode="eval")
-    before = {k: v.clone() for k, v in model.teacher.network.named_buffers()}
+    model = module(teacher_mode="train")
+    watch = Watch(decay=0.9)
+    callbacks = [EMATeacher(0.9, average_buffers=False), watch]
+    tiny.trainer(max_steps=6, callbacks=callbacks).fit(model, tiny.data())
+    teacher, average = doubles(model.teacher.network), watch.average
+    parameters = {key for key, _ in model.teacher.network.named_parameters()}
+    for key in teacher:
+        near = torch.allclose(teacher[key], average[key], atol=1e-5)
+        assert near == (key in parameters)
+
+
+def test_statistics_that_would_never_move_are_refused() -> None:
     trainer = tiny.trainer(callbacks=[EMATeacher(average_buffers=False)])
-    trainer.fit(model, tiny.data())
-    for key, buffer in model.teacher.network.named_buffers():
-        torch.testing.assert_close(buffer, before[key])
-    weight = model.teacher.network.network[0].weight
-    assert not torch.equal(weight, model.student.network[0].weight)
+    with pytest.raises(ValueError, match=r"average_buffers must be True .* got False"):
+        trainer.fit(module(teacher_mode="eval"), tiny.data())
+    trainer = tiny.trainer(callbacks=[EMATeacher(average_buffers=False)])
+    trainer.fit(module(network=tiny.network(norm=False)), tiny.data())
+
+
+class OnesOwn(LightningModule):
+    """A module of somebody else, with a student and a teacher."""
+
+    def __init__(self, teacher: nn.Module) -> None:
+        super().__init__()
+        self.student, self.teacher = tiny.network(), teacher
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401
+        loss: Tensor = self.student(batch["labeled"]["image"]).square().mean()
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.student.parameters(), lr=0.1)
+
+
+def test_callback_serves_modules_of_ones_own() -> None:
+    model = OnesOwn(tiny.network())
+    trainer = tiny.trainer(max_steps=1, callbacks=[EMATeacher()])
+    trainer.fit(model, train_dataloaders=tiny.loader(tiny.batch()))
+    student, teacher = model.student.state_dict(), model.teacher.state_dict()
+    assert all(torch.equal(student[key], teacher[key]) for key in student)
 
 
 def test_average_of_half_precision_weights_is_kept_in_float32() -> None:
@@ -109,24 +141,33 @@ def test_average_of_half_precision_weights_is_kept_in_float32() -> None:
     with torch.no_grad():
         student.weight.fill_(1.0)
         teacher.weight.fill_(0.5)
-    callback._widen(teacher)
+    callback._hold(teacher)
     for _ in range(1000):
         callback._update(student, teacher)
     # In bfloat16 itself, 0.5 + 0.001 * 0.5 rounds back to 0.5 for ever.
     assert teacher.weight.item() == pytest.approx(1 - 0.5 * 0.999**1000, abs=0.01)
 
 
-def test_float32_averages_survive_the_callbacks_state() -> None:
-    callback, student = EMATeacher(decay=0.9), nn.Linear(2, 2).half()
-    teacher = Teacher(student).network
-    callback._widen(teacher)
-    callback._update(student, teacher)
-    resumed = EMATeacher(decay=0.9)
-    resumed.load_state_dict(copy.deepcopy(callback.state_dict()))
-    resumed._widen(teacher)
-    assert resumed.updates == 1
-    assert resumed._averages.keys() == {"weight", "bias"}
-    assert all(value.dtype == torch.float32 for value in resumed._averages.values())
+def test_averages_of_a_bf16_run_are_saved_and_resumed_in_float32(
+    tmp_path: Path,
+) -> None:
+    model, callback = module(), EMATeacher(0.99)
+    options = {"max_steps": 6, "precision": "bf16-true"}
+    trainer = tiny.trainer(callbacks=[callback], **options)
+    trainer.fit(model, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    state = torch.load(tmp_path / "run.ckpt", weights_only=True)["state_dict"]
+    average = callback._averages["network.0.weight"]
+    assert average.dtype == torch.float32
+    assert torch.equal(state["teacher.network.network.0.weight"], average)
+    assert state["student.network.0.weight"].dtype == torch.bfloat16
+    assert not torch.equal(average, average.bfloat16().float())
+
+    resumed = EMATeacher(0.99)
+    trainer = tiny.trainer(callbacks=[resumed], **options)
+    trainer.fit(module(), tiny.data(), ckpt_path=str(tmp_path / "run.ckpt"))
+    assert resumed.updates == 6
+    assert torch.equal(resumed._averages["network.0.weight"], average)
 
 
 def test_teacher_needs_no_gradient_and_is_in_no_optimizer() -> None:
@@ -213,5 +254,8 @@ def test_module_without_a_teacher_is_refused() -> None:
     from lightning_classmix import Supervised
 
     model = Supervised(tiny.CLASSES, network=tiny.network())
-    with pytest.raises(TypeError, match="a student and a teacher, got Supervised"):
+    with pytest.raises(TypeError, match="a teacher of the same make, got Supervised"):
         tiny.trainer(callbacks=[EMATeacher()]).fit(model, tiny.data())
+    other = OnesOwn(nn.Conv2d(3, 3, 1))
+    with pytest.raises(TypeError, match="a teacher of the same make, got OnesOwn"):
+        tiny.trainer(callbacks=[EMATeacher()]).fit(other, tiny.loader(tiny.batch()))

@@ -52,7 +52,8 @@ class SemiSupervisedDataModule(LightningDataModule):
             unused without ``crop``.
         flip: Mirror every second training image.
         jitter: Strength of the colour jitter of labelled images, in [0, 1]; unlabelled
-            ones get none, so that the teacher sees them as they are.
+            ones get none, so that the teacher sees them as they are, nor do images of
+            other than 1 or 3 channels.
         mean: Mean of the image channels, in [0, 1].
         std: Spread of the image channels, in (0, 1].
         batch_size: Labelled images a step.
@@ -112,7 +113,9 @@ class SemiSupervisedDataModule(LightningDataModule):
         self.crop, self.scale, self.flip, self.jitter = crop, scale, flip, jitter
         self.mean, self.std = mean, std
         self.batch_size = batch_size
-        self.unlabeled_batch_size = unlabeled_batch_size or batch_size
+        if unlabeled_batch_size is None:
+            unlabeled_batch_size = batch_size
+        self.unlabeled_batch_size = unlabeled_batch_size
         self.val_batch_size = val_batch_size
         self.steps_per_epoch = steps_per_epoch
         self.num_workers, self.seed = num_workers, seed
@@ -146,15 +149,23 @@ class SemiSupervisedDataModule(LightningDataModule):
                 f"unlabeled must hold at least 2 images, got {len(self.unlabeled)};"
                 " use Supervised for no unlabelled images"
             )
-        if len(self.labeled) < self.batch_size:
-            rank_zero_warn(
-                f"labeled holds {len(self.labeled)} images for a batch_size of"
-                f" {self.batch_size}: images repeat within a batch, augmented anew"
+        self._warn_of_repeats("labeled", self.labeled, self.batch_size)
+        if self.unlabeled is not None:
+            self._warn_of_repeats(
+                "unlabeled", self.unlabeled, self.unlabeled_batch_size
             )
-        if self._base_seed is None:
-            seed = torch.initial_seed()
-            trainer = self.trainer
-            self._base_seed = trainer.strategy.broadcast(seed) if trainer else seed
+        # A run that is resumed brings its own seed, which is read after this.
+        seed = torch.initial_seed()
+        self._base_seed = (
+            self.trainer.strategy.broadcast(seed) if self.trainer else seed
+        )
+
+    def _warn_of_repeats(self, name: str, source: Source, batch_size: int) -> None:
+        if len(source) < batch_size:
+            rank_zero_warn(
+                f"{name} holds {len(source)} images for batches of {batch_size}:"
+                " images repeat within a batch, augmented anew"
+            )
 
     def train_dataloader(self) -> CombinedLoader:
         """Return the loader of batches by the batch contract."""
@@ -179,7 +190,7 @@ class SemiSupervisedDataModule(LightningDataModule):
             crop=self.crop,
             scale=self.scale,
             flip=self.flip,
-            jitter=self.jitter if labeled else 0.0,
+            jitter=self.jitter if labeled and len(self.mean) in (1, 3) else 0.0,
             mean=self.mean,
         )
         view = TrainingView(

@@ -57,7 +57,8 @@ class TrainingView(Dataset[dict[str, Tensor]]):
             labelled item, else with ``valid``, bool ``(H, W)``.
         """
         index, number = place if isinstance(place, tuple) else (place, 0)
-        image, label = _parts(self.source, index, labeled=self.labeled)
+        image, label = _parts(self.source[index], index, labeled=self.labeled)
+        _check_size(image, label, index)
         seed = derive_seed(self.seed, int(self.labeled), number, index)
         sample = _sample(self.transform, image, label, seed=seed)
         kept = "label" if self.labeled else "valid"
@@ -80,7 +81,9 @@ class EvaluationView(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Return ``image``, float ``(C, H', W')``, and ``label``, int64 ``(H, W)``."""
-        image, label = _parts(self.source, index, labeled=True)
+        image, label = _parts(self.source[index], index, labeled=True)
+        if isinstance(image, np.ndarray):  # a tensor may have been resized already
+            _check_size(image, label, index)
         sample = _sample(self.transform, image, None, seed=0)
         return {"image": sample["image"], "label": torch.as_tensor(label).long()}
 
@@ -102,21 +105,22 @@ class PredictionView(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return ``image``, ``name`` and ``size``, int64 ``(2,)``: height, width."""
         item = self.source[index]
-        image, _ = _parts(self.source, index, labeled=False)
+        image, _ = _parts(item, index, labeled=False)
         named = isinstance(item, Mapping) and "name" in item
-        size = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
         return {
             "image": _sample(self.transform, image, None, seed=0)["image"],
             "name": str(item["name"]) if named else f"{index:06d}",
-            "size": torch.tensor(size),
+            "size": torch.tensor(_size(image)),
         }
 
 
 def _parts(
-    source: Source, index: int, *, labeled: bool
+    item: Any,  # noqa: ANN401 - the user's own items
+    index: int,
+    *,
+    labeled: bool,
 ) -> tuple[NDArray[np.uint8] | Tensor, NDArray[np.uint8] | None]:
     """Take one item apart: a uint8 array or float tensor, and its label."""
-    item = source[index]
     image, label = _pair(item)
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("RGB"))
@@ -143,19 +147,29 @@ def _parts(
         )
 
     classes = np.asarray(label)
-    size = tuple(image.shape[-2:] if untouched else image.shape[:2])
-    if classes.shape != size:
+    whole = classes.dtype.kind in "iub" and classes.size > 0
+    if not whole or classes.min() < 0 or classes.max() > 255:
+        held = f" in [{classes.min()}, {classes.max()}]" if whole else ""
         raise ValueError(
-            f"label must have the size of its image, {size}, got {classes.shape}"
-            f" in item {index}"
-        )
-    low, high = int(classes.min()), int(classes.max())
-    if classes.dtype.kind not in "iub" or low < 0 or high > 255:
-        raise ValueError(
-            f"label must hold whole numbers in [0, 255], got {classes.dtype} in"
-            f" [{low}, {high}] in item {index}; 255 is void"
+            f"label must hold whole numbers in [0, 255], got {classes.dtype}{held} in"
+            f" item {index}; 255 is void"
         )
     return image, classes.astype(np.uint8)
+
+
+def _check_size(
+    image: NDArray[np.uint8] | Tensor, label: NDArray[np.uint8] | None, index: int
+) -> None:
+    if label is not None and label.shape != _size(image):
+        raise ValueError(
+            f"label must have the size of its image, {_size(image)}, got {label.shape}"
+            f" in item {index}"
+        )
+
+
+def _size(image: NDArray[np.uint8] | Tensor) -> tuple[int, ...]:
+    shape = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
+    return tuple(shape)
 
 
 def _pair(item: Any) -> tuple[Any, Any]:  # noqa: ANN401 - the user's own items

@@ -11,16 +11,12 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 from segmentation_models_pytorch.encoders import get_encoder_names
-from timm.models import adapt_input_conv
-from torch import Tensor, nn
 
 from lightning_classmix.models.network import SegmentationNetwork
+from lightning_classmix.models.weights import load_encoder
 
 MODELS = tuple(smp.MODEL_ARCHITECTURES_MAPPING)
 """Names that `build_model` takes."""
-
-# Layers of a classifier, which a segmentation encoder has no use for.
-_CLASSIFIER = ("fc.", "_fc.", "classifier.", "head.", "last_linear.", "linear.")
 
 
 def build_model(
@@ -61,15 +57,19 @@ def build_model(
         # A tag behind the dot names the weights, not the architecture.
         known = [f"tu-{known}" for known in timm.list_models()]
         _check_name("encoder", encoder.split(".")[0], known)
+        names: Sequence[str] = ["imagenet"]  # which weights, the encoder's tag says
     else:
         _check_name("encoder", encoder, get_encoder_names())
+        names = list(smp.encoders.encoders[encoder]["pretrained_settings"])
 
     path = _local_file(encoder_weights)
+    if encoder_weights is not None and path is None:
+        _check_name("encoder_weights", encoder_weights, names)
     network = _create(
         name, encoder, None if path else encoder_weights, in_channels, num_classes
     )
     if path:
-        _load_file(network.encoder, path)
+        load_encoder(network.encoder, path)
     stride = network.encoder.output_stride
     if name == "dpt":  # its decoder halves the last features once more
         stride = math.lcm(stride, 32)
@@ -119,49 +119,6 @@ def _create(
         raise ValueError(
             f"model {name!r} cannot be built with encoder {encoder!r}: {error}"
         ) from error
-
-
-def _load_file(encoder: nn.Module, path: Path) -> None:
-    """Load a local file of weights into the encoder; a classifier in it is left out."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    state = state.get("state_dict", state)
-    own = encoder.state_dict()
-    wrapped = not state.keys() & own.keys()  # timm's encoders lie one level deeper
-    loaded: dict[str, Tensor] = {}
-    for key, value in state.items():
-        target = f"model.{key}" if wrapped else key
-        if target in own or not key.startswith(_CLASSIFIER):
-            loaded[target] = _fit_channels(value, own.get(target))
-
-    missing = [key for key in own if key not in loaded]
-    unexpected = [key for key in loaded if key not in own]
-    misfits = [
-        f"{key} {tuple(loaded[key].shape)} for {tuple(own[key].shape)}"
-        for key in own
-        if key in loaded and loaded[key].shape != own[key].shape
-    ]
-    # Old files lack the batch counters, which nothing depends on.
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected or misfits:
-        raise ValueError(
-            f"encoder_weights must fit the encoder, got {path} with missing keys"
-            f" {_few(missing)}, unexpected keys {_few(unexpected)} and shapes that"
-            f" differ {_few(misfits)}"
-        )
-    nn.Module.load_state_dict(encoder, loaded, strict=False)
-
-
-def _fit_channels(value: Tensor, own: Tensor | None) -> Tensor:
-    """Repeat the weights of a first layer for RGB to fit other channels."""
-    if own is None or value.ndim != 4 or value.shape[1] != 3 or own.shape[1] == 3:
-        return value
-    fitted: Tensor = adapt_input_conv(own.shape[1], value)
-    return fitted
-
-
-def _few(keys: Sequence[str]) -> str:
-    shown = ", ".join(keys[:5]) or "none"
-    return f"{shown} and {len(keys) - 5} more" if len(keys) > 5 else shown
 
 
 @torch.no_grad()

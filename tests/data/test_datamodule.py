@@ -40,6 +40,7 @@ def test_batches_keep_the_contract() -> None:
     }
 
 
+@pytest.mark.filterwarnings("ignore:unlabeled holds 3 images")
 @pytest.mark.parametrize(
     ("labeled", "unlabeled", "options", "steps"),
     [
@@ -192,11 +193,24 @@ def test_base_seed_of_a_resumed_run_is_the_old_one(tmp_path: Path) -> None:
     assert model.base_seed == 5
 
 
+def test_a_data_module_that_is_used_again_follows_the_new_seed() -> None:
+    data = tiny.data()
+    first = first_batches(data, seed=1)[0]["unlabeled"]["image"]
+    second = first_batches(data, seed=2)[0]["unlabeled"]["image"]
+    again = first_batches(data, seed=1)[0]["unlabeled"]["image"]
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+
+
+def test_images_of_four_channels_train() -> None:
+    images = [(np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4), np.uint8))] * 4
+    data = SemiSupervisedDataModule(images, batch_size=2, mean=[0.5] * 4, std=[1.0] * 4)
+    assert first_batches(data)[0]["labeled"]["image"].shape == (2, 4, 4, 4)
+
+
 def test_few_labelled_images_repeat_and_it_is_said() -> None:
     data = tiny.data(labeled=1, batch_size=4, unlabeled_batch_size=2)
-    with pytest.warns(
-        UserWarning, match="labeled holds 1 images for a batch_size of 4"
-    ):
+    with pytest.warns(UserWarning, match="labeled holds 1 images for batches of 4"):
         (batch,) = first_batches(data)
     assert len(batch["labeled"]["image"]) == 4
 
@@ -211,6 +225,7 @@ def test_few_labelled_images_repeat_and_it_is_said() -> None:
         ),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"unlabeled_batch_size": 1}, "unlabeled_batch_size must be at least 2, got 1"),
+        ({"unlabeled_batch_size": 0}, r"unlabeled_batch_size must be .* got 0"),
         ({"batch_size": 1}, "unlabeled_batch_size must be at least 2, got 1"),
         ({"steps_per_epoch": 0}, "steps_per_epoch must be at least 1, got 0"),
     ],

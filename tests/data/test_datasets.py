@@ -96,7 +96,7 @@ def test_predictions_know_their_name_and_size() -> None:
     [
         ((PIXELS, LABEL[:1]), ValueError, r"size of its image, \(2, 3\), got \(1, 3\)"),
         ((PIXELS, PIXELS), ValueError, r"got \(2, 3, 3\) in item 0"),
-        ((PIXELS, LABEL - 300.0), ValueError, r"in \[0, 255\], got float64"),
+        ((PIXELS, LABEL - 300.0), ValueError, r"in \[0, 255\], got float64 in item 0"),
         ((PIXELS, LABEL.astype(int) - 1), ValueError, r"got int64 in \[-1, 254\]"),
         ((PIXELS, None), ValueError, r"must be \(image, label\) .* got tuple"),
         ((PIXELS.astype(float), LABEL), TypeError, "got ndarray float64 in item 0"),

@@ -126,11 +126,41 @@ def test_a_file_with_code_in_it_is_not_run(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "sprung"),)
 
     torch.save({"conv1.weight": Trap()}, tmp_path / "weights.pth")
-    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+    with pytest.raises(
+        ValueError, match=r"a file of tensors, got .*weights\.pth: Weights"
+    ):
         build_model(
             "unet", "resnet18", 3, encoder_weights=str(tmp_path / "weights.pth")
         )
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_file_of_other_things_is_named(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "text.pth").write_text("not weights")
+    for name in ("list.pth", "text.pth"):
+        with pytest.raises(ValueError, match=rf"encoder_weights must .* got .*{name}"):
+            build_model("unet", "resnet18", 3, encoder_weights=str(tmp_path / name))
+
+
+def test_keys_that_do_not_fit_are_told_as_they_stand_in_the_file(
+    tmp_path: Path,
+) -> None:
+    state = encoder_state(build_model("fpn", "resnet18", 2))
+    wrapped = {f"module.{key}": value for key, value in state.items()}
+    torch.save(wrapped, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=r"unexpected keys module\.bn1\.bias"):
+        build_model(
+            "unet", "resnet18", 3, encoder_weights=str(tmp_path / "weights.pth")
+        )
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_an_unknown_name_of_weights_offers_the_nearest(encoder: str) -> None:
+    with pytest.raises(
+        ValueError, match="encoder_weights must be known, got 'imagnet'"
+    ):
+        build_model("unet", encoder, 3, encoder_weights="imagnet")
 
 
 def test_a_missing_file_is_named() -> None:
