@@ -22,8 +22,8 @@ from lightning_classmix.report import save_report, to_colours, to_picture
 from lightning_classmix.supervised import Supervised
 
 _SHOWN = (3, 7, 11, 19)  # test scenes in the picture
-# Each at its best rate of 0.001, 0.003, 0.01 and 0.03, on the test scenes of seed 0.
-_METHODS = {"supervised": (Supervised, 0.01), "classmix": (ClassMix, 0.003)}
+METHODS = {"supervised": (Supervised, 0.01), "classmix": (ClassMix, 0.003)}
+"""Each at its best rate; see benchmarks/street_scenes_rates.py."""
 
 
 def demo(
@@ -55,23 +55,9 @@ def demo(
     modules: dict[str, Any] = {}
     scores: dict[str, Mapping[str, float]] = {}
     minutes: dict[str, float] = {}
-    for name, (method, lr) in _METHODS.items():
-        seed_everything(seed, verbose=False)
-        module = method(
-            len(CLASS_NAMES),
-            network=SmallUNet(len(CLASS_NAMES)),
-            lr=lr,
-            class_names=CLASS_NAMES,
-        )
+    for name, (method, lr) in METHODS.items():
         start = time.perf_counter()
-        trainer = Trainer(
-            max_steps=steps,
-            devices=1,
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-        )
-        trainer.fit(module, data)
+        module, trainer = train(method, lr, data, seed=seed, steps=steps)
         minutes[name] = round((time.perf_counter() - start) / 60, 2)
         scores[name] = trainer.test(module, data, verbose=False)[0]
         modules[name] = module
@@ -83,6 +69,44 @@ def demo(
     console = Console()
     console.print(_table(results))
     console.print(f"Written: {folder / 'results.json'}, {folder / 'report.png'}")
+
+
+def train(
+    method: type[Supervised],
+    lr: float,
+    data: StreetScenesDataModule,
+    *,
+    seed: int,
+    steps: int,
+) -> tuple[Supervised, Trainer]:
+    """Train one method on street scenes, from the random weights of ``seed``.
+
+    Args:
+        method: `Supervised` or `ClassMix`.
+        lr: Its learning rate.
+        data: The scenes.
+        seed: Decides the weights and all that is random in training.
+        steps: Optimizer steps.
+
+    Returns:
+        The module, and the Trainer that trained it.
+    """
+    seed_everything(seed, verbose=False)
+    module = method(
+        len(CLASS_NAMES),
+        network=SmallUNet(len(CLASS_NAMES)),
+        lr=lr,
+        class_names=CLASS_NAMES,
+    )
+    trainer = Trainer(
+        max_steps=steps,
+        devices=1,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(module, data)
+    return module, trainer
 
 
 def _results(scores: dict[str, Mapping[str, float]]) -> dict[str, Any]:
