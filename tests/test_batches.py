@@ -10,7 +10,7 @@ from lightning_classmix import ClassMix, StreetScenesDataModule, Supervised
 from tests import tiny
 
 
-def fit(batch: Any, method: type[Supervised] = ClassMix, **options: Any) -> None:  # noqa: ANN401
+def fit(batch: Any, method: type[Supervised] = ClassMix, **options: Any) -> int:  # noqa: ANN401
     model = method(tiny.CLASSES, **{"network": tiny.network()} | options)
     before = [parameter.clone() for parameter in model.student.parameters()]
     trainer = tiny.trainer(max_steps=1)
@@ -20,14 +20,15 @@ def fit(batch: Any, method: type[Supervised] = ClassMix, **options: Any) -> None
         after = list(model.student.parameters())
         learnt = not all(map(torch.equal, before, after))
         assert learnt == (trainer.global_step == 1)
+    return trainer.global_step
 
 
 def test_a_good_batch_trains_without_valid() -> None:
-    fit(tiny.batch())
+    assert fit(tiny.batch()) == 1
 
 
 def test_a_labelled_part_alone_trains_supervised() -> None:
-    fit(tiny.batch()["labeled"], Supervised)
+    assert fit(tiny.batch()["labeled"], Supervised) == 1
 
 
 def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
@@ -95,7 +96,7 @@ def test_a_network_of_other_classes_is_refused(labeled: int) -> None:
 
 
 def test_void_is_no_class() -> None:
-    fit(changed("labeled", "label", torch.full((2, 8, 8), 255)))
+    assert fit(changed("labeled", "label", torch.full((2, 8, 8), 255))) == 1
 
 
 class Pooling(nn.Module):
@@ -125,7 +126,7 @@ def test_a_labelled_batch_of_one_is_refused_for_pooled_batch_norm(
 
 
 def test_a_labelled_batch_of_one_trains_without_pooling() -> None:
-    fit(tiny.batch(labeled=1))
+    assert fit(tiny.batch(labeled=1)) == 1
 
 
 def test_wrong_labels_in_validation_name_the_batch() -> None:

@@ -268,7 +268,9 @@ def test_rate_of_the_encoder_depends_on_whether_it_is_pretrained() -> None:
 
 
 def test_a_run_of_no_steps_ends() -> None:
-    tiny.trainer(max_steps=0).fit(module(), tiny.data())
+    trainer = tiny.trainer(max_steps=0)
+    trainer.fit(module(), tiny.data())
+    assert trainer.global_step == 0
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,9 @@ def test_ema_update_takes_parameters_and_records_no_gradient() -> None:
 
 
 def test_ema_update_of_nothing_does_nothing() -> None:
-    ops.ema_update_([], [], decay=0.5)
+    averages: list[Tensor] = []
+    ops.ema_update_(averages, [], decay=0.5)
+    assert averages == []
 
 
 @pytest.mark.parametrize(("averages", "values"), [(2, 1), (1, 2)])
