@@ -237,12 +237,13 @@ class Supervised(LightningModule):
             scores = metric.scores()  # type: ignore[operator]
             metric.reset()  # type: ignore[operator]
             name = key.removeprefix(f"{stage}_")
-            self.log(f"{stage}_miou_{name}", scores.miou)
+            logged = {f"{stage}_miou_{name}": scores.miou}
             if name == self.evaluate:
-                self.log(f"{stage}_miou", scores.miou, prog_bar=True)
-                self.log(f"{stage}_accuracy", scores.accuracy)
+                logged |= {f"{stage}_accuracy": scores.accuracy}
                 for label, iou in zip(self.class_names, scores.iou, strict=True):
-                    self.log(f"{stage}_iou/{label}", iou)
+                    logged[f"{stage}_iou/{label}"] = iou
+                self.log(f"{stage}_miou", scores.miou, prog_bar=True, sync_dist=True)
+            self.log_dict(logged, sync_dist=True)  # the same on every device already
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Return ``name``, and ``label``, int64 ``(H, W)``, at each image's size."""
