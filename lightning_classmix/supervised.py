@@ -121,13 +121,13 @@ class Supervised(LightningModule):
             build() if network is None else SegmentationNetwork(network, num_classes)
         )
         self.base_seed = torch.initial_seed()
-        self.scores = nn.ModuleDict()
+        self.val_scores, self.test_scores = nn.ModuleDict(), nn.ModuleDict()
         self._score("student")
 
     def _score(self, name: str) -> None:
         """Score the network ``name`` in validation and test."""
-        for stage in ("val", "test"):
-            self.scores[f"{stage}_{name}"] = SegmentationScores(self.num_classes)
+        self.val_scores[name] = SegmentationScores(self.num_classes)
+        self.test_scores[name] = SegmentationScores(self.num_classes)
 
     @property
     def backbone(self) -> nn.Module | None:
@@ -212,12 +212,9 @@ class Supervised(LightningModule):
     def _evaluate(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
         image, label = batch["image"], batch["label"]
         batches.check_label(label, self.num_classes, f"{stage} batch {batch_idx}")
-        for key, scores in self.scores.items():
-            if not key.startswith(stage):
-                continue
-            name = key.removeprefix(f"{stage}_")
+        for name, scores in getattr(self, f"{stage}_scores").items():
             logits = _resize(getattr(self, name)(image), label.shape[1:])
-            scores.update(logits.argmax(1), label)  # type: ignore[operator]
+            scores.update(logits.argmax(1), label)
             if name == self.evaluate:
                 loss = ops.cross_entropy(logits, label)
                 self.log(f"{stage}_loss", loss, batch_size=len(image), sync_dist=True)
@@ -231,12 +228,9 @@ class Supervised(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, stage: str) -> None:
-        for key, metric in self.scores.items():
-            if not key.startswith(stage):
-                continue
-            scores = metric.scores()  # type: ignore[operator]
-            metric.reset()  # type: ignore[operator]
-            name = key.removeprefix(f"{stage}_")
+        for name, metric in getattr(self, f"{stage}_scores").items():
+            scores = metric.scores()
+            metric.reset()
             logged = {f"{stage}_miou_{name}": scores.miou}
             if name == self.evaluate:
                 logged |= {f"{stage}_accuracy": scores.accuracy}

@@ -65,7 +65,7 @@ class EMATeacher(Callback):
             up: update n, from 0, uses ``min(1 - 1 / (n + 1), decay)``.
         average_buffers: Average the float buffers (the statistics of batch norm) too,
             and copy the integer ones. False leaves the teacher's buffers to itself, as
-            the authors do; its network then labels in train mode.
+            the authors do, for a teacher that labels in train mode.
 
     Raises:
         ValueError: If ``decay`` is outside [0, 1).
@@ -92,6 +92,7 @@ class EMATeacher(Callback):
             ValueError: If the teacher would label with statistics that never move.
         """
         student, teacher = _networks(pl_module)
+        _check_alike(pl_module, student, teacher)
         self._check_statistics(pl_module, teacher)
         teacher.requires_grad_(False)  # unfreeze() may have been called
         if trainer.global_step == 0 and trainer.ckpt_path is None:
@@ -203,9 +204,13 @@ def _tensors(network: nn.Module, *, buffers: bool) -> dict[str, Tensor]:
     return tensors | dict(network.named_buffers()) if buffers else tensors
 
 
-def _networks(module: LightningModule) -> tuple[nn.Module, nn.Module]:
-    student, teacher = (getattr(module, name, None) for name in ("student", "teacher"))
-    teacher = teacher.network if isinstance(teacher, Teacher) else teacher
+def _networks(module: LightningModule) -> tuple[Any, Any]:
+    teacher = getattr(module, "teacher", None)
+    averaged = teacher.network if isinstance(teacher, Teacher) else teacher
+    return getattr(module, "student", None), averaged
+
+
+def _check_alike(module: LightningModule, student: object, teacher: object) -> None:
     if (
         not isinstance(student, nn.Module)
         or not isinstance(teacher, nn.Module)
@@ -215,4 +220,3 @@ def _networks(module: LightningModule) -> tuple[nn.Module, nn.Module]:
             "EMATeacher must watch a module with a student and a teacher of the same"
             f" make, got {type(module).__name__}"
         )
-    return student, teacher

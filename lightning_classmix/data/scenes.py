@@ -6,7 +6,6 @@ cannot show them all, which is what semi-supervised training is for.
 """
 
 from collections.abc import Callable
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,14 +49,12 @@ class StreetScenes(Dataset[tuple[Image.Image, NDArray[np.uint8]]]):
         seed: int = 0,
         first: int = 0,
     ) -> None:
-        self.count, self.size, self.seed, self.first = count, size, seed, first
-
-    @cached_property
-    def _scenes(self) -> list[tuple[Image.Image, NDArray[np.uint8]] | None]:
-        return [None] * self.count
+        self.size, self.seed, self.first = size, seed, first
+        self._scenes: list[tuple[Image.Image, NDArray[np.uint8]] | None]
+        self._scenes = [None] * count
 
     def __len__(self) -> int:
-        return self.count
+        return len(self._scenes)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, NDArray[np.uint8]]:
         """Return image (RGB) and label, uint8 ``(H, W)`` in [0, 7), of one scene."""
