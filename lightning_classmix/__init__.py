@@ -2,15 +2,19 @@
 
 from lightning_classmix import ops
 from lightning_classmix.classmix import ClassMix
+from lightning_classmix.data.camvid import CamVidDataModule
 from lightning_classmix.data.datamodule import SemiSupervisedDataModule
+from lightning_classmix.data.folder import FolderDataModule
 from lightning_classmix.data.street_scenes import StreetScenesDataModule
 from lightning_classmix.models.factory import build_model
 from lightning_classmix.supervised import Supervised
 from lightning_classmix.teacher import EMATeacher
 
 __all__ = [
+    "CamVidDataModule",
     "ClassMix",
     "EMATeacher",
+    "FolderDataModule",
     "SemiSupervisedDataModule",
     "StreetScenesDataModule",
     "Supervised",

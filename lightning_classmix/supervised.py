@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from lightning_classmix import batches, ops
 from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from lightning_classmix.metrics import SegmentationScores
+from lightning_classmix.metrics import Scores, SegmentationScores
 from lightning_classmix.models.factory import build_model
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.weights import load_student
@@ -45,6 +45,8 @@ class Supervised(LightningModule):
             ``network.backbone``, if there is such a part. If None, 0.1 for an encoder
             with ``encoder_weights`` and 1 for any other.
         weight_decay: Of all parameters but biases and those of norms.
+        window: Height and width of the windows that slide over an image in validation,
+            test and prediction, overlapping by a third; None takes it whole.
         class_names: Names of the classes, in the log and in tables.
         palette: Colours of the classes, RGB in [0, 255].
         mean: Mean that the images were normalised with, in [0, 1].
@@ -76,6 +78,7 @@ class Supervised(LightningModule):
         lr: float = 1e-3,
         encoder_lr_factor: float | None = None,
         weight_decay: float = 0.01,
+        window: tuple[int, int] | None = None,
         class_names: Sequence[str] | None = None,
         palette: Sequence[tuple[int, int, int]] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
@@ -102,13 +105,19 @@ class Supervised(LightningModule):
             raise ValueError(
                 f"class_names must hold {num_classes} names, got {len(class_names)}"
             )
+        if window is not None and min(window) < 1:
+            raise ValueError(f"window must be at least (1, 1), got {tuple(window)}")
         self.save_hyperparameters(ignore=["network"])
         self.num_classes, self.in_channels = num_classes, in_channels
         self.optimizer, self.lr = optimizer, lr
         self.encoder_lr_factor, self.weight_decay = encoder_lr_factor, weight_decay
         self.class_names = list(class_names or map(str, range(num_classes)))
         self.palette, self.mean, self.std = palette, mean, std
-        self.student_weights = student_weights
+        self.student_weights, self.window = student_weights, window
+        self.scores: dict[str, Scores] = {}
+        """What the last validation or test said of each network."""
+        self.scored_step = 0
+        """The optimizer step that it was at."""
 
         # The encoder's weights are read in setup(), which a checkpoint never gets to.
         build = partial(
@@ -213,7 +222,7 @@ class Supervised(LightningModule):
         image, label = batch["image"], batch["label"]
         batches.check_label(label, self.num_classes, f"{stage} batch {batch_idx}")
         for name, scores in getattr(self, f"{stage}_scores").items():
-            logits = _resize(getattr(self, name)(image), label.shape[1:])
+            logits = self._logits(name, image, label.shape[1:])
             scores.update(logits.argmax(1), label)
             if name == self.evaluate:
                 loss = ops.cross_entropy(logits, label)
@@ -228,8 +237,9 @@ class Supervised(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, stage: str) -> None:
+        self.scored_step = self.global_step
         for name, metric in getattr(self, f"{stage}_scores").items():
-            scores = metric.scores()
+            self.scores[name] = scores = metric.scores()
             metric.reset()
             logged = {f"{stage}_miou_{name}": scores.miou}
             if name == self.evaluate:
@@ -240,14 +250,27 @@ class Supervised(LightningModule):
             self.log_dict(logged, sync_dist=True)  # the same on every device already
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """Return ``name``, and ``label``, int64 ``(H, W)``, at each image's size."""
-        logits = self(batch["image"])
-        sizes = batch["size"].tolist()
+        """Return ``name``, and ``label``, int64 ``(H, W)``, at each image's size.
+
+        An image that could not be read comes with an ``error``, and goes on with it.
+        """
+        if "error" in batch:
+            return batch
         label = [
-            _resize(one[None], size).argmax(1)[0]
-            for one, size in zip(logits, sizes, strict=True)
+            self._logits(self.evaluate, one[None], size).argmax(1)[0]
+            for one, size in zip(batch["image"], batch["size"].tolist(), strict=True)
         ]
         return {"name": batch["name"], "label": label}
+
+    def _logits(self, name: str, image: Tensor, size: Sequence[int]) -> Tensor:
+        """Return what the network ``name`` says of whole images, at another size."""
+        network = getattr(self, name)
+        if self.window is not None:
+            network = partial(ops.sliding_window, network, window=self.window)
+        logits: Tensor = network(image)
+        if logits.shape[-2:] == tuple(size):
+            return logits
+        return functional.interpolate(logits, tuple(size), mode="bilinear")
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Return the optimizer of the student, and its schedule per step."""
@@ -269,16 +292,16 @@ class Supervised(LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the base seed: a resumed run draws what this one would have drawn."""
+        """Keep the base seed, by which a resumed run draws alike, and the classes."""
         checkpoint["base_seed"] = self.base_seed
+        parts = {"model": self, "data": getattr(self.trainer, "datamodule", None)}
+        checkpoint["class_paths"] = {
+            name: f"{type(part).__module__}.{type(part).__qualname__}"
+            for name, part in parts.items()
+            if part is not None
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the base seed; a loaded network needs no pretrained weights."""
         self.base_seed = checkpoint["base_seed"]
         self._pretrained = self.student_weights = None
-
-
-def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
-    if logits.shape[-2:] == tuple(size):
-        return logits
-    return functional.interpolate(logits, tuple(size), mode="bilinear")

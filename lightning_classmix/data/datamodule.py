@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import CombinedLoader, rank_zero_warn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from lightning_classmix.data.datasets import (
     EvaluationView,
@@ -15,12 +15,13 @@ from lightning_classmix.data.datasets import (
     Source,
     TrainingView,
 )
-from lightning_classmix.data.sampling import PassSampler, ResumableLoader
+from lightning_classmix.data.loaders import evaluation_loader, training_loader
 from lightning_classmix.data.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Pipeline,
     Transform,
+    read_pipeline,
     training_pipeline,
 )
 
@@ -43,9 +44,12 @@ class SemiSupervisedDataModule(LightningDataModule):
         val: Data set of (image, label) to validate on.
         test: Data set of (image, label) to test on.
         predict: Data set of images, or of dicts with ``image`` and ``name``.
-        transform: Albumentations pipeline for training images, labelled or not, in
-            place of the standard one (and of ``crop``, ``scale``, ``flip``,
-            ``jitter``); normalisation follows it.
+        transform: Albumentations pipeline for training images, labelled or not, or the
+            file that ``albumentations.save`` wrote it to, in place of the standard one
+            (and of ``crop``, ``scale``, ``flip``, ``jitter``); normalisation follows.
+        size: Height and width that all images are resized to; None leaves them. Labels
+            follow in training; those of validation and test keep their size, which
+            scores refer to.
         crop: Height and width of the training crops; None takes whole images, which
             must then be of one size.
         scale: Smallest and largest factor on a training image's size before the crop;
@@ -89,7 +93,8 @@ class SemiSupervisedDataModule(LightningDataModule):
         *,
         test: Source | None = None,
         predict: Source | None = None,
-        transform: Pipeline | None = None,
+        transform: Pipeline | str | None = None,
+        size: tuple[int, int] | None = None,
         crop: tuple[int, int] | None = None,
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
@@ -109,7 +114,10 @@ class SemiSupervisedDataModule(LightningDataModule):
         super().__init__()
         self.labeled, self.unlabeled, self.val = labeled, unlabeled, val
         self.test, self.predict = test, predict
-        self.transform = transform
+        self.transform = (
+            read_pipeline(transform) if isinstance(transform, str) else transform
+        )
+        self.size = size
         self.crop, self.scale, self.flip, self.jitter = crop, scale, flip, jitter
         self.mean, self.std = mean, std
         self.batch_size = batch_size
@@ -119,11 +127,8 @@ class SemiSupervisedDataModule(LightningDataModule):
         self.val_batch_size = val_batch_size
         self.steps_per_epoch = steps_per_epoch
         self.num_workers, self.seed = num_workers, seed
-        self.num_classes, self.class_names, self.palette = (
-            num_classes,
-            class_names,
-            palette,
-        )
+        self._num_classes = num_classes
+        self.class_names, self.palette = class_names, palette
         self._base_seed: int | None = None
 
         if batch_size < 1:
@@ -137,6 +142,11 @@ class SemiSupervisedDataModule(LightningDataModule):
             raise ValueError(
                 f"steps_per_epoch must be at least 1, got {steps_per_epoch}"
             )
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes, C."""
+        return self._num_classes
 
     def setup(self, stage: str) -> None:
         """Check the training sets, and agree on the base seed with the other ranks."""
@@ -195,26 +205,18 @@ class SemiSupervisedDataModule(LightningDataModule):
         )
         view = TrainingView(
             source,
-            Transform(pipeline, mean=self.mean, std=self.std),
+            Transform(pipeline, size=self.size, mean=self.mean, std=self.std),
             labeled=labeled,
             seed=self._base_seed,
         )
-        batch_size = self.batch_size if labeled else self.unlabeled_batch_size
-        sampler = PassSampler(
+        return training_loader(
             view,
-            length=steps * batch_size,
+            steps=steps,
+            batch_size=self.batch_size if labeled else self.unlabeled_batch_size,
             seed=self._base_seed + int(labeled),
-            num_replicas=self.trainer.world_size if self.trainer else 1,
-            rank=self.trainer.global_rank if self.trainer else 0,
-        )
-        return ResumableLoader(
-            dataset=view,
-            batch_size=batch_size,
-            sampler=sampler,
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            drop_last=True,
+            devices=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -239,13 +241,11 @@ class SemiSupervisedDataModule(LightningDataModule):
             # To train without validation is no mistake, which Lightning takes it for.
             warnings.filterwarnings("ignore", "Total length of `list` across ranks")
             return []
-        dataset: Dataset[Any] = view(source, Transform(mean=self.mean, std=self.std))
-        return DataLoader(
-            dataset=dataset,
+        transform = Transform(size=self.size, mean=self.mean, std=self.std)
+        return evaluation_loader(
+            view(source, transform),
             batch_size=batch_size,
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
         )
 
     def state_dict(self) -> dict[str, Any]:

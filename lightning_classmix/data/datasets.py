@@ -103,15 +103,22 @@ class PredictionView(Dataset[dict[str, Any]]):
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``image``, ``name`` and ``size``, int64 ``(2,)``: height, width."""
-        item = self.source[index]
-        image, _ = _parts(item, index, labeled=False)
-        named = isinstance(item, Mapping) and "name" in item
-        return {
-            "image": _sample(self.transform, image, None, seed=0)["image"],
-            "name": str(item["name"]) if named else f"{index:06d}",
-            "size": torch.tensor(_size(image)),
-        }
+        """Return ``image``, ``name`` and ``size``, int64 ``(2,)``: height, width.
+
+        An image that cannot be read costs no more than its own prediction: it comes as
+        ``name`` and ``error``.
+        """
+        name = f"{index:06d}"
+        try:
+            item = self.source[index]
+            image, _ = _parts(item, index, labeled=False)
+        except (ValueError, OSError) as error:
+            return {"name": name, "error": str(error)}
+        if isinstance(item, Mapping) and "name" in item:
+            name = str(item["name"])
+        sample = _sample(self.transform, image, None, seed=0)
+        size = torch.tensor(_size(image))
+        return {"image": sample["image"], "name": name, "size": size}
 
 
 def _parts(

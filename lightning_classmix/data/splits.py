@@ -32,3 +32,32 @@ def covering_order(present: NDArray[np.bool_], *, seed: int) -> list[int]:
         order.append(rest.pop(int(gains.argmax())))
         seen |= present[order[-1]]
     return [int(index) for index in order + rest]
+
+
+def subset_size(labeled: int | float | None, available: int) -> int:
+    """Return how many images keep their labels.
+
+    Args:
+        labeled: A count, at least 1; a share in (0, 1], of which at least one image
+            remains; None for all.
+        available: Number of images that have labels.
+
+    Raises:
+        ValueError: If there are not that many.
+
+    Example:
+        >>> subset_size(46, 367), subset_size(0.125, 367), subset_size(None, 367)
+        (46, 46, 367)
+    """
+    if labeled is None:
+        return available
+    if isinstance(labeled, float):
+        if not 0 < labeled <= 1:
+            raise ValueError(f"labeled must be a share in (0, 1], got {labeled}")
+        return max(1, round(labeled * available))
+    if not 1 <= labeled <= available:
+        raise ValueError(
+            f"labeled must be in [1, {available}], the labelled images that there are,"
+            f" got {labeled}"
+        )
+    return labeled

@@ -26,6 +26,7 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
         test: Number of scenes to test on; 0 for none.
         size: Height and width in pixels.
         seed: Of the scenes and of the choice of the labelled ones.
+        val_batch_size: Scenes a step of validation and test.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
     Example:
@@ -43,24 +44,27 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
         test: int = 500,
         size: tuple[int, int] = (96, 128),
         seed: int = 0,
+        *,
+        val_batch_size: int = 10,
         **kwargs: Any,  # noqa: ANN401 - passed on
     ) -> None:
         pool = StreetScenes(labeled + unlabeled, size=size, seed=seed)
+        rest = range(labeled, labeled + unlabeled)
+        seen = StreetScenes(val, size=size, seed=seed, first=_VAL) if val else None
+        unseen = StreetScenes(test, size=size, seed=seed, first=_TEST) if test else None
         super().__init__(
-            Subset(pool, range(labeled)),
-            Subset(pool, range(labeled, labeled + unlabeled)) if unlabeled else None,
-            StreetScenes(val, size=size, seed=seed, first=_VAL) if val else None,
-            test=StreetScenes(test, size=size, seed=seed, first=_TEST)
-            if test
-            else None,
+            labeled=Subset(pool, range(labeled)),
+            unlabeled=Subset(pool, rest) if unlabeled else None,
+            val=seen,
+            test=unseen,
+            predict=unseen,
+            size=None,
+            num_classes=len(CLASS_NAMES),
+            class_names=CLASS_NAMES,
+            palette=PALETTE,
+            val_batch_size=val_batch_size,
             seed=seed,
-            **{
-                "val_batch_size": 10,
-                "num_classes": len(CLASS_NAMES),
-                "class_names": CLASS_NAMES,
-                "palette": PALETTE,
-                **kwargs,
-            },
+            **kwargs,
         )
         self.counts, self.pool = (labeled, unlabeled), pool
         self._drawn = False

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -64,13 +65,34 @@ def training_pipeline(
     return A.Compose(steps)
 
 
+def read_pipeline(path: str) -> Pipeline:
+    """Read a pipeline that ``albumentations.save`` wrote, as YAML or JSON.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no pipeline.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"transform must be a file, got {path}")
+    form = "json" if path.endswith(".json") else "yaml"
+    try:
+        pipeline: Pipeline = A.load(path, data_format=form)
+    except Exception as error:  # whatever the constructors of its steps raise
+        raise ValueError(
+            f"transform must be a file of albumentations.save, got {path}:"
+            f" {type(error).__name__} {error}"
+        ) from error
+    return pipeline
+
+
 class Transform:
-    """Augment and normalise one image, with its label, from one seed.
+    """Resize, augment and normalise one image, with its label, from one seed.
 
     Args:
         pipeline: An albumentations transform or pipeline that yields uint8 images;
-            None to normalise only. Pixels that it pads become void, whatever its
+            None for no augmentation. Pixels that it pads become void, whatever its
             ``fill_mask``.
+        size: Height and width that the image is resized to first; None leaves it.
         mean: Mean of the channels, each in [0, 1].
         std: Spread of the channels, each in (0, 1].
     """
@@ -79,14 +101,19 @@ class Transform:
         self,
         pipeline: Pipeline | None = None,
         *,
+        size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
-        steps: list[Pipeline] = [] if pipeline is None else [pipeline]
+        steps: list[Pipeline] = []
+        if size is not None:
+            steps.append(A.Resize(*size, area_for_downscale="image"))
+        if pipeline is not None:
+            steps.append(pipeline)
         self._pipeline = A.Compose(
-            [*steps, A.Normalize(tuple(mean), tuple(std))],
-            additional_targets={"label": "mask", "inside": "mask"},
+            steps, additional_targets={"label": "mask", "inside": "mask"}
         )
+        self._normalize = A.Normalize(tuple(mean), tuple(std))
 
     def __call__(
         self,
@@ -106,6 +133,9 @@ class Transform:
             ``image``, normalised float32 ``(C, H', W')``; ``valid``, bool ``(H', W')``,
             False where the pipeline padded; with a label also ``label``, int64
             ``(H', W')``, 255 where padded.
+
+        Raises:
+            ValueError: If the pipeline yields anything but uint8 images.
         """
         self._pipeline.set_random_seed(seed % 2**32)
         targets: dict[str, Any] = {
@@ -118,9 +148,16 @@ class Transform:
             # Shapes may differ from call to call; that is what crops are for.
             warnings.filterwarnings("ignore", category=UserWarning, module="albu")
             out = self._pipeline(**targets)
+        if not isinstance(out["image"], np.ndarray) or out["image"].dtype != np.uint8:
+            raise ValueError(
+                f"transform must yield uint8 images, got {type(out['image']).__name__}"
+                f" of {out['image'].dtype}; leave out Normalize and ToTensorV2, mean"
+                " and std do that"
+            )
+        normal = self._normalize(image=out["image"])["image"]
 
         valid = torch.from_numpy(out["inside"] == _INSIDE)
-        pixels = np.ascontiguousarray(out["image"].transpose(2, 0, 1), np.float32)
+        pixels = np.ascontiguousarray(normal.transpose(2, 0, 1), np.float32)
         sample = {"image": torch.from_numpy(pixels), "valid": valid}
         if label is not None:
             classes = torch.from_numpy(out["label"].astype(np.int64))

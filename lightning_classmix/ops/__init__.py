@@ -14,6 +14,7 @@ from lightning_classmix.ops.pseudo_labels import (
 from lightning_classmix.ops.schedules import poly, sigmoid_ramp
 from lightning_classmix.ops.seeds import derive_seed
 from lightning_classmix.ops.void import VOID, void_outside
+from lightning_classmix.ops.windows import sliding_window, window_starts
 
 __all__ = [
     "VOID",
@@ -31,5 +32,7 @@ __all__ = [
     "poly",
     "pseudo_label",
     "sigmoid_ramp",
+    "sliding_window",
     "void_outside",
+    "window_starts",
 ]

@@ -1,0 +1,1 @@
+"""What watches a training, or takes what a trained network says."""

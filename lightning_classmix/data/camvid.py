@@ -1,0 +1,99 @@
+"""CamVid as a data module."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning_classmix.data.file_datamodule import FileDataModule, Files
+from lightning_classmix.data.files import ImageFiles, list_images, pair_up
+from lightning_classmix.ops import VOID
+
+CLASS_NAMES = (
+    "Sky",
+    "Building",
+    "Pole",
+    "Road",
+    "Pavement",
+    "Tree",
+    "SignSymbol",
+    "Fence",
+    "Car",
+    "Pedestrian",
+    "Bicyclist",
+)
+PALETTE = (
+    (128, 128, 128),
+    (128, 0, 0),
+    (192, 192, 128),
+    (128, 64, 128),
+    (60, 40, 222),
+    (128, 128, 0),
+    (192, 128, 128),
+    (64, 64, 128),
+    (64, 0, 128),
+    (64, 64, 0),
+    (0, 128, 192),
+)
+
+
+class CamVidDataModule(FileDataModule):
+    """CamVid: street scenes from a driving car, in the layout of SegNet's authors.
+
+    ``train``, ``val`` and ``test`` hold images, ``trainannot``, ``valannot`` and
+    ``testannot`` labels of the same names: classes 0 to 10, and 11 for void. The data
+    set may be used for research only.
+
+    Args:
+        root: Folder that holds these folders; ``test`` may be missing.
+        labeled: How many training images keep their labels: a count, a share in (0, 1],
+            or None for all. The rest are unlabelled images. A smaller subset is part
+            of a larger one, and every class is in it as soon as the count allows.
+        size: Height and width that all images are resized to; None leaves them.
+        predict: Folder of the images to predict; None for those of ``val``.
+        seed: Decides which images keep their labels.
+        kwargs: Further arguments of `SemiSupervisedDataModule`.
+
+    Source:
+        Brostow et al. 2008; Badrinarayanan et al. 2017 (arXiv 1511.00561) for the
+        eleven classes and their colours.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        labeled: int | float | None = 46,
+        size: tuple[int, int] | None = (240, 320),
+        seed: int = 0,
+        *,
+        predict: str | None = None,
+        **kwargs: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        super().__init__(
+            root,
+            labeled=labeled,
+            size=size,
+            predict=predict,
+            seed=seed,
+            num_classes=len(CLASS_NAMES),
+            class_names=CLASS_NAMES,
+            palette=PALETTE,
+            **kwargs,
+        )
+        self.save_hyperparameters(ignore=["transform"], logger=False)
+
+    def list_files(self) -> Files:
+        """Return the images with their labels; ``test`` if it is there."""
+        train, val, test = (self.root / name for name in ("train", "val", "test"))
+        return Files(
+            labeled=self._pairs(train),
+            val=self._pairs(val),
+            test=self._pairs(test) if test.is_dir() else None,
+        )
+
+    def _pairs(self, folder: Path) -> ImageFiles:
+        labels = folder.with_name(f"{folder.name}annot")
+        return pair_up(list_images(folder), folder, labels, root=self.root)
+
+    def label_map(self) -> Mapping[int, int]:
+        """Return the classes as they are, and void for 11."""
+        return {value: value for value in range(len(CLASS_NAMES))} | {11: VOID}

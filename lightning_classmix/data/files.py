@@ -1,0 +1,192 @@
+"""Images and labels on a disk; every fault names its file."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch.utils.data import Dataset
+
+_SHOWN = 20  # faults that one error lists
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the images of a folder and of the folders in it, sorted.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it holds no image.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} must be a folder of images, got none")
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    )
+    if not paths:
+        raise ValueError(
+            f"{folder} must hold images ({', '.join(IMAGE_SUFFIXES)}), got none"
+        )
+    return paths
+
+
+def read_image(path: Path) -> Image.Image:
+    """Read an image as upright RGB.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read to its end.
+    """
+    return ImageOps.exif_transpose(_read(path)).convert("RGB")
+
+
+def read_label(path: Path) -> NDArray[np.uint8]:
+    """Read the values of an index or palette PNG, uint8 ``(H, W)``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, or holds colours.
+    """
+    image = _read(path)
+    if image.mode not in ("L", "P", "1"):
+        raise ValueError(
+            f"a label must be an index or palette image of 8 bits, got mode"
+            f" {image.mode} in {path}"
+        )
+    return np.asarray(image).astype(np.uint8)
+
+
+def _read(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Pillow's decoders raise of all kinds
+        raise ValueError(f"an image must be readable, got {path}: {error}") from error
+
+
+class ImageFiles(Dataset[dict[str, Any]]):
+    """Images on a disk, with their labels if they have any.
+
+    Args:
+        images: Files of the images.
+        labels: Files of their labels, in the same order; None for unlabelled images.
+        classes: Class of each raw label value, uint8 ``(256,)``, 255 for void; None
+            where the files hold classes already.
+        root: Folder that the names of the images are told from.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Path],
+        labels: Sequence[Path] | None = None,
+        *,
+        classes: NDArray[np.uint8] | None = None,
+        root: Path,
+    ) -> None:
+        if labels is not None and len(labels) != len(images):
+            raise ValueError(
+                f"labels must be as many as images, got {len(labels)} for {len(images)}"
+            )
+        self.images, self.labels = (
+            list(images),
+            None if labels is None else list(labels),
+        )
+        self.classes, self.root = classes, root
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, index: int) -> str:
+        """Return the file of an image, relative to ``root``, without its suffix."""
+        return self.images[index].relative_to(self.root).with_suffix("").as_posix()
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return ``image``, RGB, ``name``, and any ``label``, uint8 ``(H, W)``."""
+        item: dict[str, Any] = {"image": read_image(self.images[index])}
+        if self.labels is not None:
+            label = read_label(self.labels[index])
+            item["label"] = label if self.classes is None else self.classes[label]
+        return item | {"name": self.name(index)}
+
+    def take(
+        self, indices: Sequence[int], classes: NDArray[np.uint8] | None = None
+    ) -> "ImageFiles":
+        """Return some of the images in the given order, their labels by ``classes``."""
+        return ImageFiles(
+            [self.images[index] for index in indices],
+            self.labels and [self.labels[index] for index in indices],
+            classes=classes,
+            root=self.root,
+        )
+
+
+def pair_up(
+    images: Sequence[Path], folder: Path, label_folder: Path, *, root: Path
+) -> ImageFiles:
+    """Find the label of every image: the same place and stem, in another folder.
+
+    Args:
+        images: Files of the images.
+        folder: Folder that they lie in.
+        label_folder: Folder that their labels lie in.
+        root: Folder that the names of the images are told from.
+
+    Raises:
+        FileNotFoundError: If a folder is missing.
+        ValueError: If an image has no label or a label has no image, two images share
+            one label, or a label is not a PNG file; it names all of them.
+    """
+    found = _by_stem(images, folder)
+    labels = _by_stem(list_images(label_folder), label_folder)
+    faults = [
+        f"a label must be a PNG file, got {path}"
+        for paths in labels.values()
+        for path in paths
+        if path.suffix.lower() != ".png"
+    ]
+    faults += [
+        f"an image must have a name of its own, got {' and '.join(map(str, paths))}"
+        for paths in found.values()
+        if len(paths) > 1
+    ]
+    faults += [
+        f"an image must have a label, got {paths[0]} without {label_folder / stem}.png"
+        for stem, paths in found.items()
+        if stem not in labels
+    ]
+    faults += [
+        f"a label must have an image, got {paths[0]} without {folder / stem}.*"
+        for stem, paths in labels.items()
+        if stem not in found
+    ]
+    raise_faults(faults)
+    return ImageFiles(
+        [paths[0] for paths in found.values()],
+        [labels[stem][0] for stem in found],
+        root=root,
+    )
+
+
+def _by_stem(paths: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
+    """Gather files by their place in a folder, without suffix."""
+    stems: dict[str, list[Path]] = {}
+    for path in paths:
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        stems.setdefault(stem, []).append(path)
+    return stems
+
+
+def raise_faults(faults: Iterable[str]) -> None:
+    """Raise one ValueError that tells all faults, if there are any."""
+    told = list(faults)
+    if len(told) > _SHOWN:
+        told = [*told[:_SHOWN], f"and {len(told) - _SHOWN} more"]
+    if told:
+        raise ValueError("\n".join(told))

@@ -1,0 +1,128 @@
+"""A folder of one's own as a data module."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_classmix.data.file_datamodule import FileDataModule, Files
+from lightning_classmix.data.files import ImageFiles, list_images, pair_up
+from lightning_classmix.ops import VOID
+
+_FIFTH = 5
+
+
+class FolderDataModule(FileDataModule):
+    """Images in a folder, some of them with labels.
+
+    ``images`` and ``labels`` hold labelled images and their labels under the same
+    names, ``unlabeled`` the other images. Without ``unlabeled``, an image that has no
+    label is an unlabelled one; with it, that is a fault. ``val/images`` and
+    ``val/labels`` are there to validate on; without them every fifth labelled image
+    is held out. ``test`` is like ``val``, and may be missing.
+
+    Labels are index or palette PNG files of one channel: the class of each pixel from
+    0 on, and 255 for void.
+
+    Args:
+        root: Folder that holds these folders.
+        num_classes: Number of classes; None for the largest class in the labels, plus
+            one.
+        labeled: How many labelled images keep their labels: a count, a share in (0, 1],
+            or None for all. The rest are used as unlabelled images. A smaller subset
+            is part of a larger one, and every class is in it as soon as the count
+            allows.
+        crop: Height and width of the training crops; None takes whole images, which
+            must then be of one size.
+        predict: Folder of the images to predict; None for the unlabelled ones.
+        seed: Decides which images keep their labels.
+        kwargs: Further arguments of `SemiSupervisedDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        num_classes: int | None = None,
+        *,
+        labeled: int | float | None = None,
+        crop: tuple[int, int] | None = (320, 320),
+        predict: str | None = None,
+        seed: int = 0,
+        **kwargs: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        super().__init__(
+            root,
+            labeled=labeled,
+            crop=crop,
+            predict=predict,
+            seed=seed,
+            num_classes=num_classes,
+            **kwargs,
+        )
+        self.save_hyperparameters(ignore=["transform"], logger=False)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, C; counted in the labels if it was not given."""
+        return self._num_classes or self._counted_classes
+
+    @cached_property
+    def _counted_classes(self) -> int:
+        values = np.flatnonzero(self.label_facts.counts[:, :VOID].any(axis=0))
+        count = int(values.max(initial=0)) + 1
+        where = self.root / "labels"
+        if count < 2:
+            raise ValueError(
+                f"labels must hold at least 2 classes, got the values"
+                f" {[*values.tolist(), VOID]} in {where}; 255 is void"
+            )
+        rank_zero_info(f"num_classes is {count}, by the labels in {where}")
+        return count
+
+    def label_map(self) -> Mapping[int, int]:
+        """Return the classes as they are, and void."""
+        return {value: value for value in (*range(self.num_classes), VOID)}
+
+    def list_files(self) -> Files:
+        """Return the files; without ``val``, every fifth labelled image is held out."""
+        folder, extra = self.root / "images", self.root / "unlabeled"
+        images, unlabeled = list_images(folder), []
+        if extra.is_dir():
+            unlabeled = list_images(extra)
+        else:
+            labels = self.root / "labels"
+            named = {
+                path.relative_to(labels).with_suffix("") for path in list_images(labels)
+            }
+            unlabeled = [
+                path
+                for path in images
+                if path.relative_to(folder).with_suffix("") not in named
+            ]
+            images = [path for path in images if path not in set(unlabeled)]
+        labeled = pair_up(images, folder, self.root / "labels", root=self.root)
+        val = self._optional("val")
+        if val is None:
+            held = range(_FIFTH - 1, len(labeled), _FIFTH)
+            val = labeled.take(held) if held else None
+            labeled = labeled.take([i for i in range(len(labeled)) if i not in held])
+            rank_zero_info(
+                f"{len(held)} of {len(held) + len(labeled)} labelled images are held"
+                f" out for validation, every fifth: there is no {self.root / 'val'}"
+            )
+        return Files(
+            labeled=labeled,
+            unlabeled=ImageFiles(unlabeled, root=self.root) if unlabeled else None,
+            val=val,
+            test=self._optional("test"),
+        )
+
+    def _optional(self, name: str) -> ImageFiles | None:
+        folder: Path = self.root / name
+        if not folder.is_dir():
+            return None
+        images = folder / "images"
+        return pair_up(list_images(images), images, folder / "labels", root=self.root)

@@ -1,0 +1,76 @@
+"""The loaders of a data module, made from data sets."""
+
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from lightning_classmix.data.datasets import TrainingView
+from lightning_classmix.data.sampling import PassSampler, ResumableLoader
+
+
+def training_loader(
+    view: TrainingView,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    num_workers: int,
+    devices: int = 1,
+    rank: int = 0,
+) -> DataLoader[Any]:
+    """Return a loader of full batches, ``steps`` an epoch, shuffled anew every pass.
+
+    Args:
+        view: The data set.
+        steps: Batches of an epoch, per device.
+        batch_size: Images of a batch, per device.
+        seed: Base of the random order, the same on all ranks.
+        num_workers: Worker processes; 0 loads in the main process.
+        devices: Number of ranks that share the data set.
+        rank: Rank of this process.
+    """
+    sampler = PassSampler(
+        view, length=steps * batch_size, seed=seed, num_replicas=devices, rank=rank
+    )
+    return ResumableLoader(
+        dataset=view,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        drop_last=True,
+        collate_fn=collate,
+    )
+
+
+def evaluation_loader(
+    view: Dataset[Any], *, batch_size: int, num_workers: int
+) -> DataLoader[Any]:
+    """Return a loader that goes through a data set once, in order."""
+    return DataLoader(
+        dataset=view,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        collate_fn=collate,
+    )
+
+
+def collate(items: list[dict[str, Any]]) -> Any:  # noqa: ANN401 - a batch
+    """Stack items to a batch.
+
+    Raises:
+        ValueError: If their images or labels differ in size.
+    """
+    for key in ("image", "label"):
+        shapes = {tuple(item[key].shape) for item in items if key in item}
+        if len(shapes) > 1:
+            sizes = ", ".join(f"{shape[-2]}×{shape[-1]}" for shape in sorted(shapes))
+            raise ValueError(
+                f"the {key}s of a batch must have one size (height×width), got {sizes};"
+                " set crop or size for training, val_batch_size=1 for validation"
+            )
+    return default_collate(items)

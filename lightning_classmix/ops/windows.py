@@ -1,0 +1,72 @@
+"""Evaluation of large images, window by window."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def window_starts(length: int, window: int) -> list[int]:
+    """Return where windows start along one side.
+
+    Neighbours share at least a third of a window; the last one ends at the border. A
+    window that is as long as the side, or longer, starts at 0.
+
+    Args:
+        length: Length of the side in pixels, at least 1.
+        window: Length of a window in pixels, at least 1.
+
+    Example:
+        >>> window_starts(10, 6), window_starts(5, 6)
+        ([0, 4], [0])
+    """
+    if length <= window:
+        return [0]
+    stride = max(1, window * 2 // 3)
+    return [*range(0, length - window, stride), length - window]
+
+
+def sliding_window(
+    network: Callable[[Tensor], Tensor], image: Tensor, window: tuple[int, int]
+) -> Tensor:
+    """Ask a network for every window of an image, and average where windows overlap.
+
+    The average is that of probabilities, in at least float32; an image smaller than
+    the window is taken whole.
+
+    Args:
+        network: Image, float ``(B, 3, h, w)``, to logits, float ``(B, C, h, w)``.
+        image: Normalised, float ``(B, 3, H, W)``.
+        window: Height and width of the windows.
+
+    Returns:
+        Logits whose softmax is the average, float ``(B, C, H, W)``.
+
+    Raises:
+        ValueError: If ``window`` is not positive.
+
+    Example:
+        >>> def network(x):
+        ...     return x
+        >>> x = torch.rand(1, 3, 7, 9)
+        >>> sliding_window(network, x, (4, 4)).argmax(1).equal(x.argmax(1))
+        True
+    """
+    height, width = window
+    if height < 1 or width < 1:
+        raise ValueError(f"window must be at least 1 × 1, got {height} × {width}")
+    total = torch.zeros(())
+    windows = image.new_zeros(image.shape[-2:], dtype=torch.float32)  # (H, W)
+    for top in window_starts(image.shape[-2], height):
+        for left in window_starts(image.shape[-1], width):
+            place = (..., slice(top, top + height), slice(left, left + width))
+            logits = network(image[place])
+            precise = torch.promote_types(logits.dtype, torch.float32)
+            probability = logits.softmax(1, dtype=precise)
+            if total.ndim == 0:
+                shape = *logits.shape[:2], *image.shape[-2:]
+                total = probability.new_zeros(shape)  # (B, C, H, W)
+            total[place] += probability
+            windows[place] += 1
+    average = total / windows
+    return average.clamp_min(torch.finfo(average.dtype).tiny).log()
