@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning_classmix import CamVidDataModule, Supervised
 from lightning_classmix.data.file_datamodule import Files
 
-RATES = [(3e-4, 1.0), (1e-3, 0.1), (1e-3, 1.0), (3e-3, 0.1)]
+RATES = [(3e-4, 1.0), (1e-3, 1.0), (1e-3, 0.1), (3e-3, 0.1), (1e-2, 0.1)]
 
 
 class HeldOut(CamVidDataModule):
@@ -57,7 +57,7 @@ def main() -> None:
         trainer.fit(module, HeldOut(arguments.root, crop=(224, 224)))
         trainer.limit_val_batches = 1.0
         miou = trainer.validate(module, HeldOut(arguments.root), verbose=False)[0]
-        print(f"lr {lr}, encoder × {factor}: {100 * miou['val_miou']:.1f}", flush=True)
+        print(f"lr {lr}, encoder x {factor}: {100 * miou['val_miou']:.1f}", flush=True)
 
 
 if __name__ == "__main__":

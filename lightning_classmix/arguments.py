@@ -5,9 +5,11 @@ what the checkpoint was trained with, then the flags.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ RECIPES = Path(str(resources.files("lightning_classmix") / "recipes"))
 
 
 def complete(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of one subcommand, in order and with all that they stand for.
+    """Return the arguments of a subcommand in order, with all that they stand for.
 
     Recipes are given as paths, ``--ckpt_path last`` as the newest such file, and the
     arguments that a checkpoint was trained with stand behind the recipes.
@@ -40,7 +42,7 @@ def complete(arguments: Sequence[str]) -> list[str]:
         root = Path(told.value("trainer.default_root_dir") or ".")
         checkpoint = str(newest_last(root))
         flags = [*flags, "--ckpt_path", checkpoint]
-    if checkpoint and Path(checkpoint).is_file():
+    if checkpoint and not _known_to_lightning(checkpoint):
         out += ["--config", json.dumps(_trained_with(Path(checkpoint), told))]
     return out + flags
 
@@ -86,7 +88,7 @@ class _Told:
 
     def flag(self, key: str) -> str | None:
         value = None
-        for flag, following in zip(self.flags, [*self.flags[1:], ""], strict=True):
+        for flag, following in zip_longest(self.flags, self.flags[1:]):
             if flag == f"--{key}":
                 value = following
             elif flag.startswith(f"--{key}="):
@@ -113,6 +115,8 @@ def _trained_with(checkpoint: Path, told: _Told) -> dict[str, Any]:
     Those of another class than the flags name are left out, and of the data also
     those of another class than the recipe names: a network may meet other data.
     """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"ckpt_path must be a file, got {checkpoint}")
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -139,6 +143,11 @@ def _trained_with(checkpoint: Path, told: _Told) -> dict[str, Any]:
     return config
 
 
+def _known_to_lightning(checkpoint: str) -> bool:
+    """Tell a word that Lightning knows, or an address, from a path."""
+    return checkpoint in ("best", "hpc") or re.match(r"\w+:", checkpoint) is not None
+
+
 def _same_class(one: str, other: str) -> bool:
     return one.rpartition(".")[2] == other.rpartition(".")[2]
 
@@ -161,7 +170,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f"config must be YAML, got {path}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"config must be YAML, got {path}: {reason}") from error
     if content is not None and not isinstance(content, dict):
         raise ValueError(f"config must hold keys and values, got {path}")
     return content or {}

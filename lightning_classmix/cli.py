@@ -1,27 +1,35 @@
 """What a person starts: the command ``classmix``."""
 
+import importlib
 import re
 import sys
+import traceback
 import warnings
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, auto_cli
-from lightning.pytorch import LightningDataModule
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.trainer import connectors
 from rich.console import Console
 
 from lightning_classmix.arguments import RECIPES, complete
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.score_table import ScoreTable
+from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.demo import demo
 from lightning_classmix.supervised import Supervised
 
-COMMANDS = {"demo": demo}
+COMMANDS: dict[str, Any] = {"demo": demo}
 """What is not a method of the Trainer."""
 
+_TELLING = (Path(__file__).parent, Path(str(connectors.__file__)).parent)
 _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
 _DESCRIPTION = f"""
 Semi-supervised semantic segmentation with ClassMix. Beside the subcommands below there
@@ -42,9 +50,9 @@ class Parser(LightningArgumentParser):
         sys.stderr.write(f"{message}\n")
         fail(advice(message, self), status=2)
 
-    def format_help(self) -> str:
+    def format_help(self, *formatter: Any) -> str:  # noqa: ANN401 - passed on
         """Return the help, without lists of hundreds of classes."""
-        text = super().format_help()
+        text = super().format_help(*formatter)
         return re.sub(r",\s+known\s+subclasses:[^)]{1500,}\)", ")", text)
 
 
@@ -72,10 +80,17 @@ class CommandLine(LightningCLI):
             parser.link_arguments(
                 "data",
                 f"model.init_args.{name}",
-                compute_fn=lambda data, name=name: getattr(data, name),
+                compute_fn=partial(told_by_data, name=name),
                 apply_on="instantiate",
             )
         parser.set_defaults({"model": {"class_path": "lightning_classmix.ClassMix"}})
+
+    def _prepare_subcommand_parser(self, *command: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Print scores once, by `ScoreTable`."""
+        parser = super()._prepare_subcommand_parser(*command, **kwargs)
+        if command[1] in ("validate", "test"):
+            parser.set_defaults({"verbose": False})
+        return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
         """Parse recipes, then what the checkpoint says, then flags."""
@@ -144,10 +159,32 @@ class CommandLine(LightningCLI):
             fail(f"{len(writer.faults)} images were left out:\n{told}")
 
 
+def told_by_data(data: LightningDataModule, *, name: str) -> Any:  # noqa: ANN401
+    """Return what a data module says of its classes or its images.
+
+    Raises:
+        ValueError: If it does not say how many classes there are.
+    """
+    told = getattr(data, name, None)
+    if told is None and name in ("mean", "std"):
+        return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}[name]
+    if told is None and name == "num_classes":
+        raise ValueError(
+            f"{type(data).__name__} must tell num_classes, got None; give it an"
+            " attribute of that name"
+        )
+    return told
+
+
 def main() -> None:
     """Run the command that the arguments name."""
     arguments = sys.argv[1:]
-    if arguments and arguments[0] in COMMANDS:
+    known = [*CommandLine.subcommands(), *COMMANDS]
+    command = arguments[0] if arguments else ""
+    if not command or (command not in known and not command.startswith("-")):
+        told = f"{', '.join(known)}, got {command or 'none'}{_near(command, known)}"
+        fail(f"the command must be one of {told}", status=2)
+    if command in COMMANDS:
         auto_cli(COMMANDS, prog="classmix", args=arguments)
         return
     for harmless in (
@@ -156,14 +193,17 @@ def main() -> None:
         "(?s).*JsonargparseDeprecationWarning",
         "The '.*_dataloader' does not have many workers",  # as asked for
         "The number of training batches",  # nothing to log is no mistake
+        "The dirpath has changed",  # a run that goes on has a folder of its own
+        "(?s)Be aware that when using `ckpt_path`",  # to evaluate needs no callbacks
     ):
         warnings.filterwarnings("ignore", harmless)
     try:
         CommandLine(arguments)
     except (MisconfigurationException, OSError, TypeError, ValueError) as error:
-        if not meant_for_the_user(error):
+        mistake = meant_for_the_user(error)
+        if mistake is None:
             raise
-        fail(str(error))
+        fail(str(mistake))
 
 
 def fail(message: str, *, status: int = 1) -> NoReturn:
@@ -172,22 +212,89 @@ def fail(message: str, *, status: int = 1) -> NoReturn:
     sys.exit(status)
 
 
-def meant_for_the_user(error: Exception) -> bool:
-    """Tell an error that this package or Lightning raised from a fault in code.
+def meant_for_the_user(error: BaseException | None) -> BaseException | None:
+    """Return the error that tells of a user's mistake: the given one, or its reason.
 
-    One that a loader's worker raised carries its traceback as text.
+    Such errors are raised on purpose, by this package or by what reads the Trainer's
+    arguments. An error whose innermost line is elsewhere is a fault in code, and has
+    none. One from a loader's worker carries its traceback as text.
     """
-    if isinstance(error, MisconfigurationException):
-        return True
-    frames = error.__traceback__
-    files = []
-    while frames is not None:
-        files.append(frames.tb_frame.f_code.co_filename)
-        frames = frames.tb_next
-    files += re.findall(r'File "(.+?)", line', str(error))
-    return Path(files[-1]).is_relative_to(Path(__file__).parent)
+    while error is not None:
+        files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        files += re.findall(r'File "(.+?)", line', str(error))
+        raised = Path(files[-1]).parent if files else Path()
+        if isinstance(error, MisconfigurationException) or any(
+            raised.is_relative_to(place) for place in _TELLING
+        ):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def advice(message: str, parser: ArgumentParser) -> str:
     """Say in one line which key of a parser's message is wrong, and what is near it."""
-    return message
+    key = ".".join(re.findall(r'Parser key "([\w.]+)"', message))
+    made = re.findall(r"Problem with given class_path '([^']+)'", message)
+    owner = f" of {made[-1].rpartition('.')[2]}" if made else ""
+
+    unknown = re.search(
+        r"(?:unrecognized arguments: --|accept option '|Option ')([\w.+]+)", message
+    )
+    if unknown:
+        names = [*_arguments(made[-1]), "init_args"] if made else _options(parser)
+        name = unknown[1]
+        return f"{_join(key, name)} is not an argument{owner}{_near(name, names)}"
+    missing = re.search(r"arguments are required: (?:\w+\.)?(.+)", message)
+    if missing:
+        return f"{_join(key, missing[1])} must be given"
+    for name in re.findall(r"class_path': '([^']+)|import path string: (\S+)", message):
+        wrong, classes = "".join(name), _class_names()
+        if wrong.rpartition(".")[2] not in classes:
+            return f"{key} must name a class, got {wrong}{_near(wrong, classes)}"
+    choice = re.search(r"Got value: (.+)|Given value: (.+)", message)
+    if choice:
+        wrong = "".join(filter(None, choice.groups()))
+        names = re.findall(r"'([\w-]+)'", message[message.find("[") :])
+        kinds = re.findall(r"(?m)Expected an? (.+?)(?:\. Got|$)", message)
+        told = [
+            re.sub(r"typing\.Literal|<class '|'>", "", kind).replace("NoneType", "null")
+            for kind in kinds
+        ]
+        return f"{key} must be {' or '.join(told)}, got {wrong}{_near(wrong, names)}"
+    return " ".join(message.split())
+
+
+def _join(*parts: str) -> str:
+    return ".".join(part for part in parts if part)
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = get_close_matches(name, sorted({*names} - {name}), cutoff=0.5)
+    return f"; did you mean {', '.join(near)}?" if near else ""
+
+
+def _arguments(class_path: str) -> list[str]:
+    module, _, name = class_path.rpartition(".")
+    taken = getattr(importlib.import_module(module), name)
+    return list(ArgumentParser().add_class_arguments(taken, fail_untyped=False))
+
+
+def _options(parser: ArgumentParser) -> list[str]:
+    """Return the options of a parser and of its subcommands."""
+    parsers = [parser]
+    for action in parser._actions:
+        choices = action.choices
+        parsers += choices.values() if isinstance(choices, dict) else []
+    return [
+        option.lstrip("-")
+        for one in parsers
+        for action in one._actions
+        for option in action.option_strings
+    ]
+
+
+def _class_names() -> set[str]:
+    classes: list[type] = [Callback, LightningModule, LightningDataModule]
+    for one in classes:
+        classes += one.__subclasses__()
+    return {one.__name__ for one in classes}

@@ -19,8 +19,8 @@ class PredictionWriter(BasePredictionWriter):
     """Write what ``predict`` says as PNG files, as soon as it is said.
 
     ``predictions/labels`` gets index images with a palette, the class per pixel, and
-    ``predictions/overlays`` the classes in colour over the image. No file that is
-    there already is written over.
+    ``predictions/overlays`` the classes in colour over the image. Nothing that is there
+    already is written over.
 
     Args:
         folder: Where ``predictions`` is made; the Trainer's log folder if None.
@@ -35,10 +35,18 @@ class PredictionWriter(BasePredictionWriter):
         """What was wrong with the others."""
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count anew, and find the folder."""
+        """Begin to count anew, in a new folder.
+
+        Raises:
+            FileExistsError: If the folder holds something already.
+        """
         self.written, self.faults = 0, []
         folder = self.folder or trainer.log_dir or trainer.default_root_dir
         self.predictions = Path(folder) / "predictions"
+        if self.predictions.is_dir() and any(self.predictions.iterdir()):
+            raise FileExistsError(
+                f"predictions must be a new folder, got {self.predictions}; move it"
+            )
 
     def write_on_batch_end(
         self,
@@ -50,11 +58,7 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Write the labels and overlays of one batch, or keep its errors.
-
-        Raises:
-            FileExistsError: If a file is there already.
-        """
+        """Write the labels and overlays of one batch, or keep its errors."""
         if "error" in prediction:
             self.faults += prediction["error"]
             return

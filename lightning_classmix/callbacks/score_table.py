@@ -58,4 +58,4 @@ def score_table(
 
 
 def _points(share: Tensor) -> str:
-    return "–" if share.isnan() else f"{100 * share.item():.1f}"
+    return "-" if share.isnan() else f"{100 * share.item():.1f}"

@@ -92,7 +92,7 @@ class CamVidDataModule(FileDataModule):
 
     def _pairs(self, folder: Path) -> ImageFiles:
         labels = folder.with_name(f"{folder.name}annot")
-        return pair_up(list_images(folder), folder, labels, root=self.root)
+        return pair_up(list_images(folder), folder, labels)
 
     def label_map(self) -> Mapping[int, int]:
         """Return the classes as they are, and void for 11."""

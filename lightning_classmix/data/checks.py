@@ -56,7 +56,7 @@ def check_values(
     raise_faults(
         f"a label must hold values of {_ranges(values)}, got"
         f" {', '.join(map(str, np.flatnonzero(other[index])[:10]))} in {labels[index]}"
-        for index in np.flatnonzero(other.any(axis=1))
+        for index in np.flatnonzero(other.any(axis=1)).tolist()
     )
 
 
@@ -80,8 +80,8 @@ def check_images(
         rows, columns = sizes[index]
         if (height, width) != (rows, columns):
             raise ValueError(
-                "an image and its label must have one size (height×width), got"
-                f" {height}×{width} in {images[index]} and {rows}×{columns} in"
+                "an image and its label must have one size (height x width), got"
+                f" {height} x {width} in {images[index]} and {rows} x {columns} in"
                 f" {labels[index]}"
             )
 
@@ -105,7 +105,7 @@ def _each(
         desc=title,
         delay=2,
         leave=False,
-        disable=rank_zero_only.rank != 0,
+        disable=getattr(rank_zero_only, "rank", 0) != 0,
     )
     faults = [str(result) for result in results if isinstance(result, Exception)]
     return results, faults
@@ -117,5 +117,5 @@ def _ranges(values: Collection[int]) -> str:
     starts = [n for n in numbers if n - 1 not in values]
     ends = [n for n in numbers if n + 1 not in values]
     return ", ".join(
-        str(a) if a == b else f"{a}–{b}" for a, b in zip(starts, ends, strict=True)
+        str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)
     )

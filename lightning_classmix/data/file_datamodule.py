@@ -147,7 +147,7 @@ class FileDataModule(SemiSupervisedDataModule):
                 f"predict must be a folder of images, got None; {self.root} holds no"
                 " unlabelled images"
             )
-        return ImageFiles(files.images, root=self.root)
+        return ImageFiles(files.images, root=files.root)
 
     def _classes(self) -> NDArray[np.uint8]:
         """Return the class of each raw value, uint8 ``(256,)``."""

@@ -71,6 +71,11 @@ def _read(path: Path) -> Image.Image:
         raise ValueError(f"an image must be readable, got {path}: {error}") from error
 
 
+def stem(path: Path, folder: Path) -> str:
+    """Return the place of a file in a folder, without its suffix."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
 class ImageFiles(Dataset[dict[str, Any]]):
     """Images on a disk, with their labels if they have any.
 
@@ -94,10 +99,8 @@ class ImageFiles(Dataset[dict[str, Any]]):
             raise ValueError(
                 f"labels must be as many as images, got {len(labels)} for {len(images)}"
             )
-        self.images, self.labels = (
-            list(images),
-            None if labels is None else list(labels),
-        )
+        self.images = list(images)
+        self.labels = None if labels is None else list(labels)
         self.classes, self.root = classes, root
 
     def __len__(self) -> int:
@@ -105,7 +108,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
 
     def name(self, index: int) -> str:
         """Return the file of an image, relative to ``root``, without its suffix."""
-        return self.images[index].relative_to(self.root).with_suffix("").as_posix()
+        return stem(self.images[index], self.root)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return ``image``, RGB, ``name``, and any ``label``, uint8 ``(H, W)``."""
@@ -127,16 +130,13 @@ class ImageFiles(Dataset[dict[str, Any]]):
         )
 
 
-def pair_up(
-    images: Sequence[Path], folder: Path, label_folder: Path, *, root: Path
-) -> ImageFiles:
+def pair_up(images: Sequence[Path], folder: Path, label_folder: Path) -> ImageFiles:
     """Find the label of every image: the same place and stem, in another folder.
 
     Args:
         images: Files of the images.
         folder: Folder that they lie in.
         label_folder: Folder that their labels lie in.
-        root: Folder that the names of the images are told from.
 
     Raises:
         FileNotFoundError: If a folder is missing.
@@ -157,20 +157,20 @@ def pair_up(
         if len(paths) > 1
     ]
     faults += [
-        f"an image must have a label, got {paths[0]} without {label_folder / stem}.png"
-        for stem, paths in found.items()
-        if stem not in labels
+        f"an image must have a label, got {paths[0]} without {label_folder / name}.png"
+        for name, paths in found.items()
+        if name not in labels
     ]
     faults += [
-        f"a label must have an image, got {paths[0]} without {folder / stem}.*"
-        for stem, paths in labels.items()
-        if stem not in found
+        f"a label must have an image, got {paths[0]} without {folder / name}.*"
+        for name, paths in labels.items()
+        if name not in found
     ]
     raise_faults(faults)
     return ImageFiles(
         [paths[0] for paths in found.values()],
-        [labels[stem][0] for stem in found],
-        root=root,
+        [labels[name][0] for name in found],
+        root=folder,
     )
 
 
@@ -178,8 +178,7 @@ def _by_stem(paths: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
     """Gather files by their place in a folder, without suffix."""
     stems: dict[str, list[Path]] = {}
     for path in paths:
-        stem = path.relative_to(folder).with_suffix("").as_posix()
-        stems.setdefault(stem, []).append(path)
+        stems.setdefault(stem(path, folder), []).append(path)
     return stems
 
 

@@ -9,7 +9,12 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_classmix.data.file_datamodule import FileDataModule, Files
-from lightning_classmix.data.files import ImageFiles, list_images, pair_up
+from lightning_classmix.data.files import (
+    ImageFiles,
+    list_images,
+    pair_up,
+    stem,
+)
 from lightning_classmix.ops import VOID
 
 _FIFTH = 5
@@ -88,41 +93,39 @@ class FolderDataModule(FileDataModule):
 
     def list_files(self) -> Files:
         """Return the files; without ``val``, every fifth labelled image is held out."""
-        folder, extra = self.root / "images", self.root / "unlabeled"
-        images, unlabeled = list_images(folder), []
-        if extra.is_dir():
-            unlabeled = list_images(extra)
+        folder, labels = self.root / "images", self.root / "labels"
+        others = self.root / "unlabeled"
+        images = list_images(folder)
+        if others.is_dir():
+            unlabeled = list_images(others)
         else:
-            labels = self.root / "labels"
-            named = {
-                path.relative_to(labels).with_suffix("") for path in list_images(labels)
-            }
-            unlabeled = [
-                path
-                for path in images
-                if path.relative_to(folder).with_suffix("") not in named
-            ]
-            images = [path for path in images if path not in set(unlabeled)]
-        labeled = pair_up(images, folder, self.root / "labels", root=self.root)
+            others = folder
+            named = {stem(path, labels) for path in list_images(labels)}
+            unlabeled = [path for path in images if stem(path, folder) not in named]
+            images = [path for path in images if stem(path, folder) in named]
+        labeled = pair_up(images, folder, labels)
         val = self._optional("val")
         if val is None:
-            held = range(_FIFTH - 1, len(labeled), _FIFTH)
-            val = labeled.take(held) if held else None
-            labeled = labeled.take([i for i in range(len(labeled)) if i not in held])
-            rank_zero_info(
-                f"{len(held)} of {len(held) + len(labeled)} labelled images are held"
-                f" out for validation, every fifth: there is no {self.root / 'val'}"
-            )
+            labeled, val = self._hold_out(labeled)
         return Files(
             labeled=labeled,
-            unlabeled=ImageFiles(unlabeled, root=self.root) if unlabeled else None,
+            unlabeled=ImageFiles(unlabeled, root=others) if unlabeled else None,
             val=val,
             test=self._optional("test"),
         )
+
+    def _hold_out(self, pairs: ImageFiles) -> tuple[ImageFiles, ImageFiles | None]:
+        held = range(_FIFTH - 1, len(pairs), _FIFTH)
+        rank_zero_info(
+            f"{len(held)} of {len(pairs)} labelled images are held out for validation,"
+            f" every fifth: there is no {self.root / 'val'}"
+        )
+        rest = [index for index in range(len(pairs)) if index not in held]
+        return pairs.take(rest), pairs.take(held) if held else None
 
     def _optional(self, name: str) -> ImageFiles | None:
         folder: Path = self.root / name
         if not folder.is_dir():
             return None
         images = folder / "images"
-        return pair_up(list_images(images), images, folder / "labels", root=self.root)
+        return pair_up(list_images(images), images, folder / "labels")

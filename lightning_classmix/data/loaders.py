@@ -68,9 +68,10 @@ def collate(items: list[dict[str, Any]]) -> Any:  # noqa: ANN401 - a batch
     for key in ("image", "label"):
         shapes = {tuple(item[key].shape) for item in items if key in item}
         if len(shapes) > 1:
-            sizes = ", ".join(f"{shape[-2]}×{shape[-1]}" for shape in sorted(shapes))
+            sizes = ", ".join(f"{shape[-2]} x {shape[-1]}" for shape in sorted(shapes))
             raise ValueError(
-                f"the {key}s of a batch must have one size (height×width), got {sizes};"
-                " set crop or size for training, val_batch_size=1 for validation"
+                f"the {key}s of a batch must have one size (height x width), got"
+                f" {sizes}; set crop or size to train,"
+                " val_batch_size=1 to evaluate"
             )
     return default_collate(items)

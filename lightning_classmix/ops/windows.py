@@ -54,7 +54,7 @@ def sliding_window(
     """
     height, width = window
     if height < 1 or width < 1:
-        raise ValueError(f"window must be at least 1 × 1, got {height} × {width}")
+        raise ValueError(f"window must be at least 1 x 1, got {height} x {width}")
     total = torch.zeros(())
     windows = image.new_zeros(image.shape[-2:], dtype=torch.float32)  # (H, W)
     for top in window_starts(image.shape[-2], height):

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_classmix import FolderDataModule, Supervised
+from lightning_classmix.callbacks.prediction_writer import PredictionWriter
+from tests import tiny
+from tests.images import make_folder, save_pair
+
+
+def predict(root: Path, folder: Path, out: Path) -> PredictionWriter:
+    writer = PredictionWriter(str(out))
+    module = Supervised(3, network=tiny.network())
+    data = FolderDataModule(str(root), predict=str(folder), num_workers=0)
+    trainer = tiny.trainer(callbacks=[writer])
+    trainer.predict(module, data)
+    return writer
+
+
+def test_labels_and_overlays_are_written_at_the_size_of_the_image(
+    tmp_path: Path,
+) -> None:
+    root, new = make_folder(tmp_path / "data"), tmp_path / "new"
+    sizes = {"a": (9, 7), "deep/b": (20, 31)}
+    for name, size in sizes.items():
+        save_pair(new / f"{name}.jpg", None, size=size)
+    writer = predict(root, new, tmp_path / "run")
+    assert (writer.written, writer.faults) == (2, [])
+    for name, (height, width) in sizes.items():
+        with Image.open(tmp_path / f"run/predictions/labels/{name}.png") as label:
+            assert (label.mode, label.size) == ("P", (width, height))
+            assert np.asarray(label).max() < 3
+        with Image.open(tmp_path / f"run/predictions/overlays/{name}.png") as overlay:
+            assert (overlay.mode, overlay.size) == ("RGB", (width, height))
+
+
+def test_an_overlay_is_half_image_half_colour(tmp_path: Path) -> None:
+    root, new = make_folder(tmp_path / "data"), tmp_path / "new"
+    save_pair(new / "a.png", None)
+    predict(root, new, tmp_path / "run")
+    label = Image.open(tmp_path / "run/predictions/labels/a.png")
+    half = np.asarray(label.convert("RGB")).astype(float) / 2
+    half += np.asarray(Image.open(new / "a.png")).astype(float) / 2
+    overlay = np.asarray(Image.open(tmp_path / "run/predictions/overlays/a.png"))
+    assert np.abs(overlay - half).max() <= 1
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    root, new = make_folder(tmp_path / "data"), tmp_path / "new"
+    save_pair(new / "a.png", None)
+    predict(root, new, tmp_path / "run")
+    file = tmp_path / "run/predictions/labels/a.png"
+    before = file.read_bytes()
+    with pytest.raises(FileExistsError, match=r"a new folder, got .*predictions"):
+        predict(root, new, tmp_path / "run")
+    assert file.read_bytes() == before
+
+
+def test_a_broken_image_costs_its_own_prediction_only(tmp_path: Path) -> None:
+    root, new = make_folder(tmp_path / "data"), tmp_path / "new"
+    save_pair(new / "a.png", None)
+    save_pair(new / "c.png", None)
+    (new / "b.png").write_bytes(b"no image")
+    writer = predict(root, new, tmp_path / "run")
+    assert writer.written == 2
+    assert len(writer.faults) == 1
+    assert "b.png" in writer.faults[0]
+    written = sorted((tmp_path / "run/predictions/labels").iterdir())
+    assert [path.name for path in written] == ["a.png", "c.png"]

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from lightning_classmix import ClassMix
+from lightning_classmix.callbacks.score_table import ScoreTable
+from tests import tiny
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test"])
+def test_every_class_of_both_networks_is_printed_once(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = ClassMix(
+        tiny.CLASSES, network=tiny.network(), class_names=["sky", "road", "tree"]
+    )
+    trainer = tiny.trainer(callbacks=[ScoreTable()], val_check_interval=1)
+    quiet = {} if command == "fit" else {"verbose": False}
+    getattr(trainer, command)(module, tiny.data(), **quiet)
+    printed = capsys.readouterr().out
+    assert printed.count("student") == printed.count("teacher") == 1
+    for name in ("sky", "road", "tree", "mIoU", "accuracy"):
+        assert printed.count(name) == 1
+    for scores in module.scores.values():
+        assert f"{100 * scores.miou.item():.1f}" in printed
+
+
+def test_a_class_that_never_occurs_has_no_score(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network = torch.nn.Conv2d(3, tiny.CLASSES + 1, 1)
+    with torch.no_grad():
+        network.bias[tiny.CLASSES] = -1e9  # type: ignore[index]
+    module = ClassMix(tiny.CLASSES + 1, network=network)
+    tiny.trainer(callbacks=[ScoreTable()]).validate(module, tiny.data(), verbose=False)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "│ 3 " in line]
+    assert row.split() == ["│", "3", "│", "-", "│", "-", "│"]
+
+
+def test_nothing_is_printed_without_validation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module = ClassMix(tiny.CLASSES, network=tiny.network())
+    tiny.trainer(callbacks=[ScoreTable()], limit_val_batches=0).fit(module, tiny.data())
+    assert "mIoU" not in capsys.readouterr().out

@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_classmix.data.files import (
+    ImageFiles,
+    list_images,
+    pair_up,
+    raise_faults,
+    read_image,
+    read_label,
+)
+from tests.images import save_pair
+
+
+def test_images_of_every_mode_come_as_upright_rgb(tmp_path: Path) -> None:
+    grey = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    for mode in ("L", "P", "RGBA", "LA"):
+        grey.convert(mode).save(tmp_path / f"{mode}.png")
+        image = read_image(tmp_path / f"{mode}.png")
+        assert (image.mode, image.size) == ("RGB", (4, 3))
+    turned = Image.Exif()
+    turned[274] = 6  # a quarter turn
+    grey.convert("RGB").save(tmp_path / "turned.jpg", exif=turned)
+    assert read_image(tmp_path / "turned.jpg").size == (3, 4)
+
+
+def test_a_truncated_image_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "cut.png"
+    save_pair(path, None)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"must be readable, got .*cut\.png"):
+        read_image(path)
+
+
+def test_palette_labels_are_read_as_indices(tmp_path: Path) -> None:
+    values = np.array([[0, 3], [255, 1]], np.uint8)
+    image = Image.fromarray(values).convert("P")
+    image.putpalette(list(range(255, -1, -1)) * 3)
+    image.save(tmp_path / "p.png")
+    assert np.array_equal(read_label(tmp_path / "p.png"), values)
+    Image.fromarray(values).save(tmp_path / "l.png")
+    assert np.array_equal(read_label(tmp_path / "l.png"), values)
+
+
+def test_a_label_in_colour_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "rgb.png")
+    with pytest.raises(ValueError, match=r"index or palette .* RGB in .*rgb\.png"):
+        read_label(tmp_path / "rgb.png")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.png"):
+        read_image(tmp_path / "none.png")
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{tmp_path} must hold images"):
+        list_images(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere must be a folder"):
+        list_images(tmp_path / "nowhere")
+
+
+def test_images_are_found_in_folders_within_sorted_and_hidden_ones_left(
+    tmp_path: Path,
+) -> None:
+    for name in ("b.JPG", "a/c.png", ".hidden.png"):
+        save_pair(tmp_path / name, None)
+    (tmp_path / "notes.txt").write_text("no image")
+    found = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
+    assert found == ["a/c.png", "b.JPG"]
+
+
+def test_pairs_are_found_by_place_and_stem(tmp_path: Path) -> None:
+    save_pair(tmp_path / "images/a/x.jpg", tmp_path / "labels/a/x.png")
+    save_pair(tmp_path / "images/y.png", tmp_path / "labels/y.png", seed=1)
+    folder = tmp_path / "images"
+    pairs = pair_up(list_images(folder), folder, tmp_path / "labels")
+    assert [pairs.name(index) for index in range(2)] == ["a/x", "y"]
+    item = pairs[1]
+    assert np.array_equal(item["label"], read_label(tmp_path / "labels/y.png"))
+
+
+def test_every_pair_at_fault_is_named(tmp_path: Path) -> None:
+    save_pair(tmp_path / "images/alone.jpg", None)
+    save_pair(tmp_path / "images/twin.jpg", tmp_path / "labels/twin.png")
+    save_pair(tmp_path / "images/twin.png", None)
+    save_pair(tmp_path / "images/lossy.png", tmp_path / "labels/lossy.jpg")
+    save_pair(tmp_path / "other/x.png", tmp_path / "labels/orphan.png")
+    folder = tmp_path / "images"
+    with pytest.raises(ValueError, match="must have a label") as error:
+        pair_up(list_images(folder), folder, tmp_path / "labels")
+    told = str(error.value).splitlines()
+    assert len(told) == 4
+    for line, name in zip(
+        told, ("lossy.jpg", "twin.jpg", "alone", "orphan"), strict=True
+    ):
+        assert name in line
+
+
+def test_raw_values_become_classes(tmp_path: Path) -> None:
+    save_pair(tmp_path / "i.png", tmp_path / "l.png")
+    classes = np.full(256, 255, np.uint8)
+    classes[[0, 1, 2]] = 7, 8, 255
+    files = ImageFiles([tmp_path / "i.png"], [tmp_path / "l.png"], root=tmp_path)
+    raw = files[0]["label"]
+    mapped = files.take([0], classes)[0]["label"]
+    assert np.array_equal(mapped, np.array([7, 8, 255])[raw])
+
+
+def test_images_and_labels_must_be_as_many(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="as many as images, got 0 for 1"):
+        ImageFiles([tmp_path / "i.png"], [], root=tmp_path)
+
+
+def test_an_error_tells_the_first_faults_and_counts_the_others() -> None:
+    with pytest.raises(ValueError, match="fault 0") as error:
+        raise_faults(f"fault {index}" for index in range(25))
+    assert str(error.value).endswith("fault 19\nand 5 more")
+    raise_faults([])
