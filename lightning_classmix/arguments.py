@@ -138,7 +138,8 @@ def _trained_with(checkpoint: Path, told: _Told) -> dict[str, Any]:
         ("model", model, told.flag("model")),
         ("data", data, told.value("data.class_path") or told.flag("data")),
     ):
-        if part in paths and (named is None or _same_class(named, paths[part])):
+        same = named is None or _same_class(named, paths.get(part, ""))
+        if init and part in paths and same:
             config[part] = {"class_path": paths[part], "init_args": init}
     return config
 

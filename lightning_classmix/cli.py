@@ -67,7 +67,6 @@ class CommandLine(LightningCLI):
             subclass_mode_data=True,
             parser_class=Parser,
             parser_kwargs={"prog": "classmix", "description": _DESCRIPTION},
-            trainer_defaults={"callbacks": [ScoreTable(), PredictionWriter()]},
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,  # the modules keep plain arguments
@@ -123,21 +122,27 @@ class CommandLine(LightningCLI):
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
-        """Make the Trainer; unless told otherwise it keeps the last checkpoint."""
+        """Make the Trainer; what it has no callback for, ours do."""
         config = self._get(self.config_init, "trainer")
-        callbacks = config.callbacks = list(config.callbacks or [])
-        named = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
-        if not named and config.enable_checkpointing is not False:
-            callbacks.append(ModelCheckpoint(save_last=True))
+        given = config.callbacks or []
+        callbacks = given if isinstance(given, list) else [given]
+        ours: list[Callback] = [ScoreTable(), PredictionWriter()]
+        if config.enable_checkpointing is not False:
+            ours.append(ModelCheckpoint(save_last=True))
+        for callback in ours:
+            if not any(isinstance(other, type(callback)) for other in callbacks):
+                callbacks.append(callback)
+        config.callbacks = callbacks
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
         """Tell where everything is."""
+        run = self.trainer.log_dir or self.trainer.default_root_dir
+        checkpoints: Any = self.trainer.checkpoint_callback
         if not self.trainer.is_global_zero:
             return
         console = Console(soft_wrap=True)
-        console.print(f"run: {self.trainer.log_dir or self.trainer.default_root_dir}")
-        checkpoints: Any = self.trainer.checkpoint_callback
+        console.print(f"run: {run}")
         if checkpoints is not None:
             best, score = checkpoints.best_model_path, checkpoints.best_model_score
             told = "" if score is None else f" ({checkpoints.monitor} {score:.4f})"
@@ -146,14 +151,10 @@ class CommandLine(LightningCLI):
 
     def after_predict(self) -> None:
         """Tell what was written; end with status 1 if an image was broken."""
-        (writer,) = (
-            callback
-            for callback in self.trainer.callbacks  # type: ignore[attr-defined]
-            if isinstance(callback, PredictionWriter)
-        )
-        Console(soft_wrap=True).print(
-            f"{writer.written} predictions: {writer.predictions}"
-        )
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        writer = next(one for one in callbacks if isinstance(one, PredictionWriter))
+        console = Console(soft_wrap=True)
+        console.print(f"{writer.written} predictions: {writer.predictions}")
         if writer.faults:
             told = "\n".join(writer.faults)
             fail(f"{len(writer.faults)} images were left out:\n{told}")

@@ -43,7 +43,8 @@ class PredictionWriter(BasePredictionWriter):
         self.written, self.faults = 0, []
         folder = self.folder or trainer.log_dir or trainer.default_root_dir
         self.predictions = Path(folder) / "predictions"
-        if self.predictions.is_dir() and any(self.predictions.iterdir()):
+        filled = self.predictions.is_dir() and any(self.predictions.iterdir())
+        if trainer.strategy.broadcast(filled):  # before any device writes
             raise FileExistsError(
                 f"predictions must be a new folder, got {self.predictions}; move it"
             )

@@ -5,6 +5,7 @@ import nbclient
 import nbformat
 import pytest
 
+LIMITS = {"1-what-classmix-does": 90, "2-training-on-street-scenes": 180}  # seconds
 NOTEBOOKS = sorted(Path(__file__).parents[2].glob("notebooks/*.ipynb"))
 
 
@@ -46,7 +47,7 @@ def test_a_notebook_runs_without_error(
     start = time.perf_counter()
     nbclient.NotebookClient(
         notebook,
-        timeout=180,
+        timeout=300,
         kernel_name="python3",
         resources={"metadata": {"path": str(tmp_path)}},
     ).execute()
@@ -56,4 +57,4 @@ def test_a_notebook_runs_without_error(
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert all(o.output_type != "error" for cell in cells for o in cell.outputs)
-    assert seconds < 90
+    assert seconds < LIMITS[path.stem]
