@@ -222,7 +222,7 @@ class Supervised(LightningModule):
         image, label = batch["image"], batch["label"]
         batches.check_label(label, self.num_classes, f"{stage} batch {batch_idx}")
         for name, scores in getattr(self, f"{stage}_scores").items():
-            logits = self._logits(name, image, label.shape[1:])
+            logits = _resize(self._logits(name, image), label.shape[1:])
             scores.update(logits.argmax(1), label)
             if name == self.evaluate:
                 loss = ops.cross_entropy(logits, label)
@@ -256,21 +256,20 @@ class Supervised(LightningModule):
         """
         if "error" in batch:
             return batch
+        logits = self._logits(self.evaluate, batch["image"])
         label = [
-            self._logits(self.evaluate, one[None], size).argmax(1)[0]
-            for one, size in zip(batch["image"], batch["size"].tolist(), strict=True)
+            _resize(one[None], size).argmax(1)[0]
+            for one, size in zip(logits, batch["size"].tolist(), strict=True)
         ]
         return {"name": batch["name"], "label": label}
 
-    def _logits(self, name: str, image: Tensor, size: Sequence[int]) -> Tensor:
-        """Return what the network ``name`` says of whole images, at another size."""
+    def _logits(self, name: str, image: Tensor) -> Tensor:
+        """Return what the network ``name`` says of images, whole or by windows."""
         network = getattr(self, name)
         if self.window is not None:
-            network = partial(ops.sliding_window, network, window=self.window)
+            return ops.sliding_window(network, image, self.window)
         logits: Tensor = network(image)
-        if logits.shape[-2:] == tuple(size):
-            return logits
-        return functional.interpolate(logits, tuple(size), mode="bilinear")
+        return logits
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Return the optimizer of the student, and its schedule per step."""
@@ -305,3 +304,9 @@ class Supervised(LightningModule):
         """Take over the base seed; a loaded network needs no pretrained weights."""
         self.base_seed = checkpoint["base_seed"]
         self._pretrained = self.student_weights = None
+
+
+def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
+    if logits.shape[-2:] == tuple(size):
+        return logits
+    return functional.interpolate(logits, tuple(size), mode="bilinear")

@@ -280,6 +280,7 @@ def test_a_run_of_no_steps_ends() -> None:
         ({"num_classes": 256}, r"num_classes must be in \[2, 255\], got 256"),
         ({"optimizer": "adam"}, "optimizer must be 'adamw' or 'sgd', got 'adam'"),
         ({"lr": -0.1}, "lr must be at least 0, got -0.1"),
+        ({"window": (0, 4)}, r"window must be at least \(1, 1\), got \(0, 4\)"),
         ({"in_channels": 1}, "mean must have 1 values, .* got 3"),
         ({"class_names": ["a"]}, "class_names must hold 3 names, got 1"),
     ],
@@ -288,3 +289,47 @@ def test_a_bad_argument_is_refused(options: dict[str, Any], message: str) -> Non
     defaults: dict[str, Any] = {"num_classes": 3, "network": tiny.network()}
     with pytest.raises(ValueError, match=message):
         Supervised(**defaults | options)
+
+
+def test_windows_are_averaged_in_validation_and_prediction() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Watched(nn.Conv2d):
+        def forward(self, input: Tensor) -> Tensor:
+            seen.append(tuple(input.shape[2:]))
+            return super().forward(input)
+
+    module = Supervised(tiny.CLASSES, network=Watched(3, 3, 1), window=(4, 6))
+    tiny.trainer().validate(module, tiny.data(), verbose=False)
+    assert set(seen) == {(4, 6)}
+    image = torch.randn(1, 3, 8, 8)
+    batch = {"image": image, "name": ["a"], "size": torch.tensor([[8, 8]])}
+    label = module.predict_step(batch, 0)["label"][0]
+    assert label.equal(module(image).argmax(1)[0])
+
+
+def test_an_image_that_could_not_be_read_goes_on_with_its_error() -> None:
+    module = Supervised(tiny.CLASSES, network=tiny.network())
+    batch = {"name": ["7"], "error": ["broken"]}
+    assert module.predict_step(batch, 0) == batch
+
+
+def test_the_last_scores_of_every_network_are_kept() -> None:
+    module = Supervised(tiny.CLASSES, network=tiny.network())
+    trainer = tiny.trainer(max_steps=4, val_check_interval=2)
+    trainer.fit(module, tiny.data(labeled=8, unlabeled=8))
+    scores = module.scores["student"]
+    torch.testing.assert_close(scores.miou, trainer.callback_metrics["val_miou"])
+    assert module.scored_step == 4
+
+
+def test_a_checkpoint_tells_the_classes_of_its_parts(tmp_path: Path) -> None:
+    trainer = tiny.trainer(max_steps=1)
+    module = Supervised(tiny.CLASSES, network=tiny.network())
+    trainer.fit(module, tiny.data())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    saved = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert saved["class_paths"] == {
+        "model": "lightning_classmix.supervised.Supervised",
+        "data": "lightning_classmix.data.datamodule.SemiSupervisedDataModule",
+    }

@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import albumentations as A
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from lightning_classmix.data.transforms import Transform, training_pipeline
+from lightning_classmix.data.transforms import (
+    Transform,
+    read_pipeline,
+    training_pipeline,
+)
 
 
 def scene(
@@ -112,3 +118,41 @@ def test_ids_that_are_not_contiguous_pass_unchanged() -> None:
     image, label = scene()
     ids = np.array([0, 5, 11, 254, 255], dtype=np.uint8)[label]
     assert torch.equal(plain(None)(image, ids)["label"], torch.from_numpy(ids).long())
+
+
+def test_images_are_resized_and_labels_with_them_by_their_nearest_value() -> None:
+    grey = np.kron([[0, 200], [100, 255]], np.ones((4, 4))).astype(np.uint8)
+    image = np.stack([grey] * 3, axis=-1)
+    label = np.kron([[0, 7], [3, 255]], np.ones((4, 4))).astype(np.uint8)
+    transform = Transform(size=(4, 6), mean=(0.0,) * 3, std=(1.0,) * 3)
+    sample = transform(image, label)
+    assert sample["image"].shape == (3, 4, 6)
+    assert sample["label"].shape == sample["valid"].shape == (4, 6)
+    assert set(sample["label"].flatten().tolist()) == {0, 3, 7, 255}
+    assert sample["valid"].all()
+    corner = sample["image"][0, [0, 0, -1, -1], [0, -1, 0, -1]] * 255
+    torch.testing.assert_close(corner, torch.tensor([0.0, 200.0, 100.0, 255.0]))
+
+
+def test_a_pipeline_that_normalises_is_refused_with_the_remedy() -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    for step in (A.Normalize(), A.ToTensorV2(), A.Compose([A.ToFloat()])):
+        with pytest.raises(ValueError, match="leave out Normalize and ToTensorV2"):
+            Transform(step)(image)
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_a_saved_pipeline_is_read(tmp_path: Path, suffix: str) -> None:
+    path = str(tmp_path / f"pipeline.{suffix}")
+    A.save(A.Compose([A.VerticalFlip(p=1.0)]), path, data_format=suffix)
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    flipped = Transform(read_pipeline(path))(image)["image"]
+    assert flipped.equal(Transform()(image)["image"].flip(1))
+
+
+def test_a_file_without_a_pipeline_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"transform must be a file, got none"):
+        read_pipeline("none.yaml")
+    (tmp_path / "other.yaml").write_text("lr: 3")
+    with pytest.raises(ValueError, match=r"file of albumentations\.save, .*other"):
+        read_pipeline(str(tmp_path / "other.yaml"))

@@ -39,6 +39,7 @@ OPS_OF_LOGITS: dict[str, Op] = {
         x["logits"], x["probabilities"], weight=x["confidence"], valid=x["valid"]
     ),
     "mix_images": lambda x: ops.mix(x["logits"], x["valid"]),
+    "sliding_window": lambda x: ops.sliding_window(torch.neg, x["logits"], (4, 5)),
     "ema_update_": lambda x: average(x, 0.75),
     "ema_update_first": lambda x: average(x, 0.0),
 }
@@ -186,7 +187,7 @@ def test_every_public_operation_is_held_to_the_contract_or_has_no_tensors() -> N
     source = Path(__file__).read_text(encoding="utf-8")
     called = {name for name in ops.__all__ if f"ops.{name}(" in source}
     plain = {"VOID", "PixelWeighting", "derive_seed", "ema_decay", "poly"}
-    assert set(ops.__all__) - called == plain | {"sigmoid_ramp"}
+    assert set(ops.__all__) - called == plain | {"sigmoid_ramp", "window_starts"}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.stem))
