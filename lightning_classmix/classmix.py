@@ -129,6 +129,9 @@ class ClassMix(Supervised):
         super().on_fit_start()
         warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
 
+    def _trained_networks(self) -> list[nn.Module]:
+        return [self.student, self.teacher.network]
+
     def _check_batch(self, batch: Any) -> None:  # noqa: ANN401 - a user's own loader
         batches.check_unlabeled(batch, in_channels=self.in_channels)
         super()._check_batch(batch)
@@ -166,6 +169,7 @@ class ClassMix(Supervised):
             confidence, "confident_share", threshold=self.threshold, valid=counts
         ).amax()
         logged = {"train_loss_labeled": loss_labeled, "train_loss_mixed": loss_mixed}
+        self.losses = {name: value.detach() for name, value in logged.items()}
         self.log_dict(logged | {"train_confident": confident}, batch_size=len(image))
         self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
         return {"loss": loss, "mixed": mixed, "target": target, "weight": weight}

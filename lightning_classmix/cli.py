@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, auto_cli
+from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -22,6 +23,7 @@ from rich.console import Console
 from lightning_classmix.arguments import RECIPES, complete
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.score_table import ScoreTable
+from lightning_classmix.checkpoint_io import AtomicCheckpointIO
 from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.demo import demo
 from lightning_classmix.supervised import Supervised
@@ -30,6 +32,13 @@ COMMANDS: dict[str, Any] = {"demo": demo}
 """What is not a method of the Trainer."""
 
 _TELLING = (Path(__file__).parent, Path(str(connectors.__file__)).parent)
+_MISTAKES = (
+    FloatingPointError,
+    MisconfigurationException,
+    OSError,
+    TypeError,
+    ValueError,
+)
 _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
 _DESCRIPTION = f"""
 Semi-supervised semantic segmentation with ClassMix. Beside the subcommands below there
@@ -133,6 +142,11 @@ class CommandLine(LightningCLI):
             if not any(isinstance(other, type(callback)) for other in callbacks):
                 callbacks.append(callback)
         config.callbacks = callbacks
+        plugins = config.plugins or []
+        plugins = list(plugins) if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins.append(AtomicCheckpointIO())
+        config.plugins = plugins
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
@@ -200,7 +214,7 @@ def main() -> None:
         warnings.filterwarnings("ignore", harmless)
     try:
         CommandLine(arguments)
-    except (MisconfigurationException, OSError, TypeError, ValueError) as error:
+    except _MISTAKES as error:
         mistake = meant_for_the_user(error)
         if mistake is None:
             raise

@@ -45,6 +45,9 @@ class Supervised(LightningModule):
             ``network.backbone``, if there is such a part. If None, 0.1 for an encoder
             with ``encoder_weights`` and 1 for any other.
         weight_decay: Of all parameters but biases and those of norms.
+        compile: Compile the networks by ``torch.compile`` when a fit starts.
+        channels_last: Keep the networks' weights channels last, which is faster on GPUs
+            in half precision.
         window: Height and width of the windows that slide over an image in validation,
             test and prediction, overlapping by a third; None takes it whole.
         class_names: Names of the classes, in the log and in tables.
@@ -78,6 +81,8 @@ class Supervised(LightningModule):
         lr: float = 1e-3,
         encoder_lr_factor: float | None = None,
         weight_decay: float = 0.01,
+        compile: bool = False,
+        channels_last: bool = False,
         window: tuple[int, int] | None = None,
         class_names: Sequence[str] | None = None,
         palette: Sequence[tuple[int, int, int]] | None = None,
@@ -114,6 +119,9 @@ class Supervised(LightningModule):
         self.class_names = list(class_names or map(str, range(num_classes)))
         self.palette, self.mean, self.std = palette, mean, std
         self.student_weights, self.window = student_weights, window
+        self.compiled, self.channels_last = compile, channels_last
+        self.losses: dict[str, Tensor] = {}
+        """The last losses of training, by their names in the log."""
         self.scores: dict[str, Scores] = {}
         """What the last validation or test said of each network."""
         self.scored_step = 0
@@ -173,6 +181,15 @@ class Supervised(LightningModule):
         """Put the student into train mode, whatever was called before."""
         self.train()
         self._checked = False
+        for network in self._trained_networks():
+            if self.channels_last:
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if self.compiled:
+                network.compile()
+
+    def _trained_networks(self) -> list[nn.Module]:
+        """Return the networks that run in a training step."""
+        return [self.student]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
         """Check the first batch, before anything is learnt from it."""
@@ -206,9 +223,30 @@ class Supervised(LightningModule):
         image, label = labeled["image"], labeled["label"]
         with self.random_stream(batch_idx):
             loss = ops.cross_entropy(self.student(image), label)
+        self.losses = {"train_loss_labeled": loss.detach()}
         self.log("train_loss_labeled", loss, batch_size=len(image))
         self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
         return {"loss": loss}
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Check the losses as often as they are logged."""
+        interval = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if interval and self.global_step % interval == 0:
+            self._check_losses()
+
+    def _check_losses(self) -> None:
+        """Raise a FloatingPointError, on all devices, if a loss is not finite."""
+        wrong = {
+            name: value.item()
+            for name, value in self.losses.items()
+            if not value.isfinite()
+        }
+        if self.trainer.strategy.reduce_boolean_decision(bool(wrong), all=False):
+            told = ", ".join(f"{name} {value}" for name, value in wrong.items())
+            raise FloatingPointError(
+                f"losses must be finite, got {told or 'others on another device'} at"
+                f" step {self.global_step}; lower lr, or clip gradients"
+            )
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Add one batch to the scores of every network."""
@@ -291,7 +329,12 @@ class Supervised(LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the base seed, by which a resumed run draws alike, and the classes."""
+        """Keep the base seed, by which a resumed run draws alike, and the classes.
+
+        Raises:
+            FloatingPointError: If a loss is not finite; the last checkpoint stays.
+        """
+        self._check_losses()
         checkpoint["base_seed"] = self.base_seed
         parts = {"model": self, "data": getattr(self.trainer, "datamodule", None)}
         checkpoint["class_paths"] = {

@@ -8,8 +8,14 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from lightning_classmix import ops
+from lightning_classmix.conflicts import (
+    check_callbacks,
+    check_optimizers,
+    check_strategy,
+)
 
 
 class Teacher(nn.Module):
@@ -57,8 +63,9 @@ class EMATeacher(Callback):
     """Move the teacher towards the student after every optimizer step.
 
     The only place where teacher weights change. At the start of a new run the teacher
-    becomes a copy of the student; a resumed run goes on with its own. `ClassMix` adds
-    this callback by itself if the Trainer has none.
+    becomes a copy of the student; a resumed run goes on with its own. A step that loss
+    scaling skips moves nothing. `ClassMix` adds this callback by itself if the Trainer
+    has none.
 
     Args:
         decay: Share of the past in the moving average, in [0, 1), once it has warmed
@@ -81,7 +88,8 @@ class EMATeacher(Callback):
         self.decay, self.average_buffers = decay, average_buffers
         self.updates = 0
         """Updates so far; the warm-up counts these, not the steps of the Trainer."""
-        self._last_step = 0
+        self._stepped = False
+        self._hooks: list[RemovableHandle] = []
         self._averages: dict[str, Tensor] = {}  # those that the teacher cannot hold
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -89,8 +97,11 @@ class EMATeacher(Callback):
 
         Raises:
             TypeError: If the module has no student and teacher that are alike.
-            ValueError: If the teacher would label with statistics that never move.
+            ValueError: If the teacher would label with statistics that never move, or
+                the Trainer has a strategy or a callback that it cannot stand beside.
         """
+        check_strategy(trainer.strategy)
+        check_callbacks(trainer, EMATeacher)
         student, teacher = _networks(pl_module)
         _check_alike(pl_module, student, teacher)
         self._check_statistics(pl_module, teacher)
@@ -110,8 +121,22 @@ class EMATeacher(Callback):
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start to count from the step that the run starts or resumes at."""
-        self._last_step = trainer.global_step
+        """Start to listen to the optimizers.
+
+        Raises:
+            ValueError: If an optimizer holds the teacher's parameters.
+        """
+        check_optimizers(trainer.optimizers, _networks(pl_module)[1])
+        self._stepped = False
+        self._hooks = [
+            optimizer.register_step_post_hook(self._on_step)
+            for optimizer in trainer.optimizers
+        ]
+
+    def _on_step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+        """Note a step. One that loss scaling skips comes not here, or with the inf."""
+        found_inf = getattr(optimizer, "found_inf", None)
+        self._stepped = found_inf is None or not found_inf.item()
 
     def on_train_batch_end(
         self,
@@ -122,11 +147,17 @@ class EMATeacher(Callback):
         batch_idx: int,
     ) -> None:
         """Update the teacher if the batch ended in an optimizer step."""
-        if trainer.global_step == self._last_step:
-            return  # gradients are still being accumulated
-        self._last_step = trainer.global_step
-        student, teacher = _networks(pl_module)
-        self._update(student, teacher)
+        if not self._stepped:
+            return  # gradients are still being accumulated, or overflowed
+        self._stepped = False
+        self._update(*_networks(pl_module))
+
+    def teardown(
+        self, trainer: Trainer, pl_module: LightningModule, stage: str
+    ) -> None:
+        """Stop to listen, however the run ended."""
+        while self._hooks:
+            self._hooks.pop().remove()
 
     @torch.no_grad()
     def _update(self, student: nn.Module, teacher: nn.Module) -> None:

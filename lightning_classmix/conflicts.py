@@ -1,0 +1,76 @@
+"""What a teacher cannot stand beside, said before the first step."""
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import (
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
+from lightning.pytorch.strategies import (
+    DeepSpeedStrategy,
+    FSDPStrategy,
+    ModelParallelStrategy,
+    Strategy,
+)
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import nn
+from torch.optim import Optimizer
+
+
+def check_strategy(strategy: Strategy) -> None:
+    """Refuse strategies that keep only a part of each weight on a device.
+
+    Raises:
+        ValueError: For FSDP, tensor parallelism and DeepSpeed stage 3.
+    """
+    deepspeed_3 = isinstance(strategy, DeepSpeedStrategy) and strategy.zero_stage_3
+    if deepspeed_3 or isinstance(strategy, (FSDPStrategy, ModelParallelStrategy)):
+        raise ValueError(
+            "strategy must keep whole weights on every device, got"
+            f" {type(strategy).__name__}; use 'ddp', the teacher is averaged from them"
+        )
+
+
+def check_callbacks(trainer: Trainer, teacher: type) -> None:
+    """Refuse a second teacher or average of the weights.
+
+    Args:
+        trainer: The Trainer, with all its callbacks.
+        teacher: Class of the callback that moves the teacher.
+
+    Raises:
+        ValueError: If there are two such callbacks, or StochasticWeightAveraging.
+    """
+    callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]
+    count = sum(isinstance(callback, teacher) for callback in callbacks)
+    if count > 1:
+        raise ValueError(f"there must be one {teacher.__name__}, got {count}")
+    for callback in callbacks:
+        name = type(callback).__name__
+        if isinstance(callback, StochasticWeightAveraging):
+            raise ValueError(
+                f"callbacks must not hold {name} beside {teacher.__name__}, got both;"
+                " it would change the student and its learning rate, and the teacher"
+                " is an average already"
+            )
+        if isinstance(callback, WeightAveraging):
+            rank_zero_warn(
+                f"{name} averages the whole module, the teacher too;"
+                f" {teacher.__name__} averages the student already"
+            )
+
+
+def check_optimizers(optimizers: list[Optimizer], teacher: nn.Module) -> None:
+    """Refuse optimizers that would train the teacher.
+
+    Raises:
+        ValueError: If an optimizer holds a parameter of the teacher.
+    """
+    names = {id(weight): name for name, weight in teacher.named_parameters()}
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                if id(weight) in names:
+                    raise ValueError(
+                        "optimizers must hold the student's parameters only, got the"
+                        f" teacher's {names[id(weight)]}; use student.parameters()"
+                    )
