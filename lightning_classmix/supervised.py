@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
+from torchmetrics.aggregation import MeanMetric
 
 from lightning_classmix import batches, ops
 from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
@@ -139,6 +140,7 @@ class Supervised(LightningModule):
         )
         self.base_seed = torch.initial_seed()
         self.val_scores, self.test_scores = nn.ModuleDict(), nn.ModuleDict()
+        self.mean_loss = MeanMetric()
         self._score("student")
 
     def _score(self, name: str) -> None:
@@ -183,7 +185,7 @@ class Supervised(LightningModule):
         self._checked = False
         for network in self._trained_networks():
             if self.channels_last:
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                network.to(memory_format=torch.channels_last)
             if self.compiled:
                 network.compile()
 
@@ -248,6 +250,14 @@ class Supervised(LightningModule):
                 f" step {self.global_step}; lower lr, or clip gradients"
             )
 
+    def on_validation_start(self) -> None:
+        """Evaluate with one set of statistics, the first device's, as saved."""
+        if self.trainer.world_size > 1:
+            buffers = dict(self.named_buffers())
+            first = self.trainer.strategy.broadcast(buffers)
+            for name, buffer in buffers.items():
+                buffer.copy_(first[name])
+
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Add one batch to the scores of every network."""
         self._evaluate("val", batch, batch_idx)
@@ -263,8 +273,8 @@ class Supervised(LightningModule):
             logits = _resize(self._logits(name, image), label.shape[1:])
             scores.update(logits.argmax(1), label)
             if name == self.evaluate:
-                loss = ops.cross_entropy(logits, label)
-                self.log(f"{stage}_loss", loss, batch_size=len(image), sync_dist=True)
+                # Lightning's own mean is off where devices hold unlike numbers.
+                self.mean_loss.update(ops.cross_entropy(logits, label), len(image))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over the whole set."""
@@ -276,16 +286,23 @@ class Supervised(LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         self.scored_step = self.global_step
-        for name, metric in getattr(self, f"{stage}_scores").items():
-            self.scores[name] = scores = metric.scores()
-            metric.reset()
-            logged = {f"{stage}_miou_{name}": scores.miou}
-            if name == self.evaluate:
-                logged |= {f"{stage}_accuracy": scores.accuracy}
-                for label, iou in zip(self.class_names, scores.iou, strict=True):
-                    logged[f"{stage}_iou/{label}"] = iou
-                self.log(f"{stage}_miou", scores.miou, prog_bar=True, sync_dist=True)
-            self.log_dict(logged, sync_dist=True)  # the same on every device already
+        metrics = getattr(self, f"{stage}_scores")
+        loss = self.mean_loss.compute()
+        self.scores = {name: metric.scores() for name, metric in metrics.items()}
+        with torch.inference_mode(False):  # the next run may be in another mode
+            for metric in (self.mean_loss, *metrics.values()):
+                metric.reset()
+
+        logged = {f"{stage}_loss": loss}
+        for name, scores in self.scores.items():
+            logged[f"{stage}_miou_{name}"] = scores.miou
+        scores = self.scores[self.evaluate]
+        logged[f"{stage}_accuracy"] = scores.accuracy
+        for label, iou in zip(self.class_names, scores.iou, strict=True):
+            logged[f"{stage}_iou/{label}"] = iou
+        # The same on every device already.
+        self.log(f"{stage}_miou", scores.miou, prog_bar=True, sync_dist=True)
+        self.log_dict(logged, sync_dist=True)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """Return ``name``, and ``label``, int64 ``(H, W)``, at each image's size.

@@ -179,7 +179,7 @@ class SemiSupervisedDataModule(LightningDataModule):
 
     def train_dataloader(self) -> CombinedLoader:
         """Return the loader of batches by the batch contract."""
-        devices = self.trainer.world_size if self.trainer else 1
+        devices = self._place()["devices"]
         if self.unlabeled is None:
             passed = len(self.labeled) // (self.batch_size * devices)
         else:
@@ -215,8 +215,7 @@ class SemiSupervisedDataModule(LightningDataModule):
             batch_size=self.batch_size if labeled else self.unlabeled_batch_size,
             seed=self._base_seed + int(labeled),
             num_workers=self.num_workers,
-            devices=self.trainer.world_size if self.trainer else 1,
-            rank=self.trainer.global_rank if self.trainer else 0,
+            **self._place(),
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -246,7 +245,14 @@ class SemiSupervisedDataModule(LightningDataModule):
             view(source, transform),
             batch_size=batch_size,
             num_workers=self.num_workers,
+            **self._place(),
         )
+
+    def _place(self) -> dict[str, int]:
+        """Return the number of devices, and which of them this is."""
+        if self.trainer is None:
+            return {"devices": 1, "rank": 0}
+        return {"devices": self.trainer.world_size, "rank": self.trainer.global_rank}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must share with this one."""

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lightning_classmix.data.datasets import TrainingView
-from lightning_classmix.data.sampling import PassSampler, ResumableLoader
+from lightning_classmix.data.sampling import EveryItemOnce, PassSampler, ResumableLoader
 
 
 def training_loader(
@@ -46,11 +46,21 @@ def training_loader(
 
 
 def evaluation_loader(
-    view: Dataset[Any], *, batch_size: int, num_workers: int
+    view: Dataset[Any],
+    *,
+    batch_size: int,
+    num_workers: int,
+    devices: int = 1,
+    rank: int = 0,
 ) -> DataLoader[Any]:
-    """Return a loader that goes through a data set once, in order."""
+    """Return a loader that goes through a data set once, in order.
+
+    On several devices each image is on one of them.
+    """
+    share = EveryItemOnce(view, num_replicas=devices, rank=rank)
     return DataLoader(
         dataset=view,
+        sampler=share if devices > 1 else None,
         batch_size=batch_size,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,

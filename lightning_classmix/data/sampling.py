@@ -59,6 +59,39 @@ class PassSampler(DistributedSampler[Any]):
         return torch.randperm(count, generator=generator)
 
 
+class EveryItemOnce(DistributedSampler[Any]):
+    """Deal a data set out to the ranks in order, without filling up the shorter ones.
+
+    torch's own sampler repeats items until all ranks have the same number, which would
+    count them twice in a score.
+
+    Args:
+        dataset: The data set, of at least one item a rank.
+        num_replicas: Number of ranks.
+        rank: Rank of this process.
+
+    Raises:
+        ValueError: If there are fewer items than ranks.
+    """
+
+    def __init__(self, dataset: Dataset[Any], *, num_replicas: int, rank: int) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
+        count = len(dataset)  # type: ignore[arg-type]
+        if count < num_replicas:
+            raise ValueError(
+                f"an evaluated set must hold an image for each of {num_replicas}"
+                f" devices, got {count}"
+            )
+        self.places = range(rank, count, num_replicas)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the items of this rank."""
+        return iter(self.places)
+
+
 class ResumableLoader(DataLoader[Any]):
     """A DataLoader over a `PassSampler` that keeps its place in a checkpoint.
 
