@@ -1,6 +1,7 @@
 """Semi-supervised semantic segmentation with ClassMix, for PyTorch Lightning."""
 
 from lightning_classmix import ops
+from lightning_classmix.checkpoint_io import AtomicCheckpointIO
 from lightning_classmix.classmix import ClassMix
 from lightning_classmix.data.camvid import CamVidDataModule
 from lightning_classmix.data.datamodule import SemiSupervisedDataModule
@@ -11,6 +12,7 @@ from lightning_classmix.supervised import Supervised
 from lightning_classmix.teacher import EMATeacher
 
 __all__ = [
+    "AtomicCheckpointIO",
     "CamVidDataModule",
     "ClassMix",
     "EMATeacher",

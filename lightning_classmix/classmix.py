@@ -124,9 +124,9 @@ class ClassMix(Supervised):
             return []
         return [EMATeacher()]
 
-    def on_fit_start(self) -> None:
-        """Put the student into train mode; that the teacher is not in it is meant."""
-        super().on_fit_start()
+    def setup(self, stage: str) -> None:
+        """Prepare as `Supervised` does; that the teacher is in eval mode is meant."""
+        super().setup(stage)
         warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
 
     def _trained_networks(self) -> list[nn.Module]:

@@ -1,6 +1,8 @@
 """What a teacher cannot stand beside, said before the first step."""
 
-from lightning.pytorch import Trainer
+from collections.abc import Sequence
+
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
     WeightAveraging,
@@ -30,32 +32,23 @@ def check_strategy(strategy: Strategy) -> None:
         )
 
 
-def check_callbacks(trainer: Trainer, teacher: type) -> None:
-    """Refuse a second teacher or average of the weights.
-
-    Args:
-        trainer: The Trainer, with all its callbacks.
-        teacher: Class of the callback that moves the teacher.
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Refuse another average of the weights; Lightning itself refuses two teachers.
 
     Raises:
-        ValueError: If there are two such callbacks, or StochasticWeightAveraging.
+        ValueError: If there is a StochasticWeightAveraging.
     """
-    callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]
-    count = sum(isinstance(callback, teacher) for callback in callbacks)
-    if count > 1:
-        raise ValueError(f"there must be one {teacher.__name__}, got {count}")
     for callback in callbacks:
         name = type(callback).__name__
         if isinstance(callback, StochasticWeightAveraging):
             raise ValueError(
-                f"callbacks must not hold {name} beside {teacher.__name__}, got both;"
-                " it would change the student and its learning rate, and the teacher"
-                " is an average already"
+                f"callbacks must not hold {name} beside EMATeacher, got both; it would"
+                " change the student, and the teacher is an average already"
             )
         if isinstance(callback, WeightAveraging):
             rank_zero_warn(
-                f"{name} averages the whole module, the teacher too;"
-                f" {teacher.__name__} averages the student already"
+                f"{name} averages the whole module, the teacher too; EMATeacher"
+                " averages the student already"
             )
 
 

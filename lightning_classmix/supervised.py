@@ -166,9 +166,15 @@ class Supervised(LightningModule):
         return logits
 
     def setup(self, stage: str) -> None:
-        """Read the weights that a new fit starts from; agree on the base seed."""
+        """Prepare the networks for a fit, and agree on the base seed.
+
+        The student is put into train mode, whatever was called before, and a new fit
+        reads the weights that it starts from.
+        """
         if stage != "fit":
             return
+        self.train()
+        self._checked = False
         # A checkpoint that is resumed is read after this, and brings its own.
         self.base_seed = self.trainer.strategy.broadcast(torch.initial_seed())
         if self.trainer.ckpt_path is None:
@@ -178,11 +184,6 @@ class Supervised(LightningModule):
             if self.student_weights is not None:
                 load_student(self.student, Path(self.student_weights))
         self._pretrained = self.student_weights = None
-
-    def on_fit_start(self) -> None:
-        """Put the student into train mode, whatever was called before."""
-        self.train()
-        self._checked = False
         for network in self._trained_networks():
             if self.channels_last:
                 network.to(memory_format=torch.channels_last)

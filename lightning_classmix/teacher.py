@@ -101,7 +101,7 @@ class EMATeacher(Callback):
                 the Trainer has a strategy or a callback that it cannot stand beside.
         """
         check_strategy(trainer.strategy)
-        check_callbacks(trainer, EMATeacher)
+        check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
         student, teacher = _networks(pl_module)
         _check_alike(pl_module, student, teacher)
         self._check_statistics(pl_module, teacher)
@@ -128,6 +128,7 @@ class EMATeacher(Callback):
         """
         check_optimizers(trainer.optimizers, _networks(pl_module)[1])
         self._stepped = False
+        self._stop_listening()  # a finder of rates has trained before
         self._hooks = [
             optimizer.register_step_post_hook(self._on_step)
             for optimizer in trainer.optimizers
@@ -156,6 +157,9 @@ class EMATeacher(Callback):
         self, trainer: Trainer, pl_module: LightningModule, stage: str
     ) -> None:
         """Stop to listen, however the run ended."""
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
         while self._hooks:
             self._hooks.pop().remove()
 

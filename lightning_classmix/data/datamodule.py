@@ -121,9 +121,7 @@ class SemiSupervisedDataModule(LightningDataModule):
         self.crop, self.scale, self.flip, self.jitter = crop, scale, flip, jitter
         self.mean, self.std = mean, std
         self.batch_size = batch_size
-        if unlabeled_batch_size is None:
-            unlabeled_batch_size = batch_size
-        self.unlabeled_batch_size = unlabeled_batch_size
+        self._unlabeled_batch_size = unlabeled_batch_size
         self.val_batch_size = val_batch_size
         self.steps_per_epoch = steps_per_epoch
         self.num_workers, self.seed = num_workers, seed
@@ -142,6 +140,12 @@ class SemiSupervisedDataModule(LightningDataModule):
             raise ValueError(
                 f"steps_per_epoch must be at least 1, got {steps_per_epoch}"
             )
+
+    @property
+    def unlabeled_batch_size(self) -> int:
+        """Unlabelled images a step; follows ``batch_size`` unless it was given."""
+        given = self._unlabeled_batch_size
+        return self.batch_size if given is None else given
 
     @property
     def num_classes(self) -> int | None:

@@ -1,0 +1,62 @@
+"""``torch.compile`` and channels last, as arguments."""
+
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+
+from lightning_classmix import ClassMix
+from tests import tiny
+
+
+class Losses(Callback):
+    """Keep every loss."""
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        outputs: Any,  # noqa: ANN401
+        *_: object,
+    ) -> None:
+        self.seen.append(outputs["loss"].detach())
+
+
+def fit(**options: Any) -> tuple[torch.Tensor, ClassMix]:  # noqa: ANN401
+    seed_everything(0, verbose=False)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.Conv2d(4, tiny.CLASSES, 3, padding=1),
+    )
+    module = ClassMix(tiny.CLASSES, network=network, labeled_only_steps=1, **options)
+    losses = Losses()
+    trainer = tiny.trainer(max_steps=4, callbacks=[losses], limit_val_batches=0)
+    trainer.fit(module, tiny.data())
+    return torch.stack(losses.seen), module
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # whatever the compiler has to say
+def test_compiled_networks_give_the_same_losses_and_plain_names() -> None:
+    plain, module = fit()
+    compiled, other = fit(compile=True)
+    torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5)
+    assert other.state_dict().keys() == module.state_dict().keys()
+    for network in (other.student, other.teacher.network):
+        assert network._compiled_call_impl is not None
+    assert module.student._compiled_call_impl is None
+
+
+def test_weights_are_kept_channels_last_and_give_the_same_losses() -> None:
+    plain, _ = fit()
+    last, module = fit(channels_last=True)
+    torch.testing.assert_close(last, plain, rtol=1e-4, atol=1e-5)
+    for network in (module.student, module.teacher.network):
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                assert parameter.is_contiguous(memory_format=torch.channels_last)

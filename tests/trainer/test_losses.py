@@ -1,0 +1,68 @@
+"""A run whose loss is no number stops, and leaves its last checkpoint whole."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import nn
+
+from lightning_classmix import ClassMix, Supervised
+from tests import tiny
+
+
+class Poison(Callback):
+    """Spoil a weight after some step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, *_: object
+    ) -> None:
+        if trainer.global_step == self.step:
+            student: Any = pl_module.student
+            nn.init.constant_(student.network[0].weight, torch.nan)
+
+
+@pytest.mark.parametrize("method", [Supervised, ClassMix])
+def test_a_loss_that_is_no_number_stops_the_run_when_it_is_logged(
+    method: type[Supervised],
+) -> None:
+    options = {} if method is Supervised else {"labeled_only_steps": 0, "ramp_steps": 0}
+    module = method(tiny.CLASSES, network=tiny.network(), **options)  # type: ignore[arg-type]
+    trainer = tiny.trainer(
+        max_steps=30, callbacks=[Poison(6)], log_every_n_steps=5, limit_val_batches=0
+    )
+    named = "train_loss_labeled nan"
+    if method is ClassMix:
+        named += ", train_loss_mixed nan"
+    with pytest.raises(FloatingPointError, match=f"got {named} at step 10;"):
+        trainer.fit(module, tiny.data())
+    assert trainer.global_step == 10
+
+
+def test_the_last_checkpoint_is_not_written_over(tmp_path: Path) -> None:
+    keep = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=3)
+    trainer = tiny.trainer(
+        max_steps=30,
+        callbacks=[Poison(7), keep],
+        enable_checkpointing=True,
+        limit_val_batches=0,
+    )
+    module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=0)
+    with pytest.raises(FloatingPointError, match="at step 9"):
+        trainer.fit(module, tiny.data())
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 6
+    assert all(value.isfinite().all() for value in saved["state_dict"].values())
+
+
+def test_a_run_of_numbers_goes_on() -> None:
+    module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=0)
+    trainer = tiny.trainer(max_steps=12, log_every_n_steps=2)
+    trainer.fit(module, tiny.data())
+    assert trainer.global_step == 12
+    assert set(module.losses) == {"train_loss_labeled", "train_loss_mixed"}

@@ -1,0 +1,40 @@
+"""Two nodes over the loopback are two ranks like any other."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_two_nodes_train_one_teacher(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "torch.distributed.run"),
+                *("--nnodes", "2", "--nproc_per_node", "1", "--node_rank", str(node)),
+                *("--master_addr", "127.0.0.1", "--master_port", str(port)),
+                *(str(ROOT / "tests" / "trainer" / "node.py"), str(tmp_path)),
+            ],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for node in (0, 1)
+    ]
+    told = [node.communicate(timeout=180)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], told
+    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    assert [(rank["world"], rank["node"]) for rank in ranks] == [(2, 0), (2, 1)]
+    for key, value in ranks[0]["teacher"].items():
+        assert value.equal(ranks[1]["teacher"][key]), key
