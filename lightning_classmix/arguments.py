@@ -7,7 +7,6 @@ what the checkpoint was trained with, then the flags.
 import json
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import resources
 from itertools import zip_longest
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import torch
 import yaml
+
+from lightning_classmix.mistakes import near
 
 RECIPES = Path(str(resources.files("lightning_classmix") / "recipes"))
 
@@ -58,10 +59,9 @@ def recipe(name: str) -> Path:
         return Path(name)
     if name in known:
         return known[name]
-    near = get_close_matches(name, known) or list(known)
     raise FileNotFoundError(
-        f"config must be a file or the name of a recipe, got {name!r}; did you mean"
-        f" {', '.join(near)}?"
+        f"config must be a file or one of {', '.join(known)}, got {name!r}"
+        f"{near(name, known)}"
     )
 
 

@@ -3,21 +3,15 @@
 import importlib
 import re
 import sys
-import traceback
 import warnings
-from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, auto_cli
 from lightning.fabric.plugins import CheckpointIO
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.trainer import connectors
 from rich.console import Console
 
 from lightning_classmix.arguments import RECIPES, complete
@@ -26,19 +20,12 @@ from lightning_classmix.callbacks.score_table import ScoreTable
 from lightning_classmix.checkpoint_io import AtomicCheckpointIO
 from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.demo import demo
+from lightning_classmix.mistakes import MISTAKES, advice, mistake_of, near
 from lightning_classmix.supervised import Supervised
 
 COMMANDS: dict[str, Any] = {"demo": demo}
 """What is not a method of the Trainer."""
 
-_TELLING = (Path(__file__).parent, Path(str(connectors.__file__)).parent)
-_MISTAKES = (
-    FloatingPointError,
-    MisconfigurationException,
-    OSError,
-    TypeError,
-    ValueError,
-)
 _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
 _DESCRIPTION = f"""
 Semi-supervised semantic segmentation with ClassMix. Beside the subcommands below there
@@ -57,7 +44,13 @@ class Parser(LightningArgumentParser):
         if not self.exit_on_error:
             super().error(message, ex)
         sys.stderr.write(f"{message}\n")
-        fail(advice(message, self), status=2)
+        told = advice(
+            message,
+            options=_options(self),
+            classes=_class_names(),
+            arguments=_arguments,
+        )
+        fail(told, status=2)
 
     def format_help(self, *formatter: Any) -> str:  # noqa: ANN401 - passed on
         """Return the help, without lists of hundreds of classes."""
@@ -197,7 +190,7 @@ def main() -> None:
     known = [*CommandLine.subcommands(), *COMMANDS]
     command = arguments[0] if arguments else ""
     if not command or (command not in known and not command.startswith("-")):
-        told = f"{', '.join(known)}, got {command or 'none'}{_near(command, known)}"
+        told = f"{', '.join(known)}, got {command or 'none'}{near(command, known)}"
         fail(f"the command must be one of {told}", status=2)
     if command in COMMANDS:
         auto_cli(COMMANDS, prog="classmix", args=arguments)
@@ -214,78 +207,17 @@ def main() -> None:
         warnings.filterwarnings("ignore", harmless)
     try:
         CommandLine(arguments)
-    except _MISTAKES as error:
-        mistake = meant_for_the_user(error)
+    except MISTAKES as error:
+        mistake = mistake_of(error)
         if mistake is None:
             raise
-        fail(str(mistake))
+        fail(mistake)
 
 
 def fail(message: str, *, status: int = 1) -> NoReturn:
     """End with one error."""
     sys.stderr.write(f"classmix: error: {message}\n")
     sys.exit(status)
-
-
-def meant_for_the_user(error: BaseException | None) -> BaseException | None:
-    """Return the error that tells of a user's mistake: the given one, or its reason.
-
-    Such errors are raised on purpose, by this package or by what reads the Trainer's
-    arguments. An error whose innermost line is elsewhere is a fault in code, and has
-    none. One from a loader's worker carries its traceback as text.
-    """
-    while error is not None:
-        files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-        files += re.findall(r'File "(.+?)", line', str(error))
-        raised = Path(files[-1]).parent if files else Path()
-        if isinstance(error, MisconfigurationException) or any(
-            raised.is_relative_to(place) for place in _TELLING
-        ):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def advice(message: str, parser: ArgumentParser) -> str:
-    """Say in one line which key of a parser's message is wrong, and what is near it."""
-    key = ".".join(re.findall(r'Parser key "([\w.]+)"', message))
-    made = re.findall(r"Problem with given class_path '([^']+)'", message)
-    owner = f" of {made[-1].rpartition('.')[2]}" if made else ""
-
-    unknown = re.search(
-        r"(?:unrecognized arguments: --|accept option '|Option ')([\w.+]+)", message
-    )
-    if unknown:
-        names = [*_arguments(made[-1]), "init_args"] if made else _options(parser)
-        name = unknown[1]
-        return f"{_join(key, name)} is not an argument{owner}{_near(name, names)}"
-    missing = re.search(r"arguments are required: (?:\w+\.)?(.+)", message)
-    if missing:
-        return f"{_join(key, missing[1])} must be given"
-    for name in re.findall(r"class_path': '([^']+)|import path string: (\S+)", message):
-        wrong, classes = "".join(name), _class_names()
-        if wrong.rpartition(".")[2] not in classes:
-            return f"{key} must name a class, got {wrong}{_near(wrong, classes)}"
-    choice = re.search(r"Got value: (.+)|Given value: (.+)", message)
-    if choice:
-        wrong = "".join(filter(None, choice.groups()))
-        names = re.findall(r"'([\w-]+)'", message[message.find("[") :])
-        kinds = re.findall(r"(?m)Expected an? (.+?)(?:\. Got|$)", message)
-        told = [
-            re.sub(r"typing\.Literal|<class '|'>", "", kind).replace("NoneType", "null")
-            for kind in kinds
-        ]
-        return f"{key} must be {' or '.join(told)}, got {wrong}{_near(wrong, names)}"
-    return " ".join(message.split())
-
-
-def _join(*parts: str) -> str:
-    return ".".join(part for part in parts if part)
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    near = get_close_matches(name, sorted({*names} - {name}), cutoff=0.5)
-    return f"; did you mean {', '.join(near)}?" if near else ""
 
 
 def _arguments(class_path: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lightning_classmix.ops import VOID
@@ -52,3 +54,33 @@ class SegmentationScores(MulticlassConfusionMatrix):
             iou=iou.float(),
             accuracy=(right.sum() / matrix.sum()).float(),
         )
+
+
+class Scoreboard(nn.Module):
+    """The scores of several networks, and the loss of one, over the same set.
+
+    Args:
+        num_classes: Number of classes, C.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.networks = nn.ModuleDict()
+        # Lightning's own mean is off where devices hold unlike numbers of images.
+        self.loss = MeanMetric()
+
+    def add(self, name: str) -> None:
+        """Score one more network."""
+        self.networks[name] = SegmentationScores(self.num_classes)
+
+    def finish(self) -> tuple[dict[str, Scores], Tensor]:
+        """Return the scores by network, and the mean loss, and begin anew."""
+        loss = self.loss.compute()
+        scores: dict[str, Scores] = {}
+        with torch.inference_mode(False):  # the next run may be in another mode
+            for name, metric in self.networks.items():
+                scores[name] = metric.scores()  # type: ignore[operator]
+                metric.reset()  # type: ignore[operator]
+            self.loss.reset()
+        return scores, loss

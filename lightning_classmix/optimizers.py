@@ -1,6 +1,6 @@
 """The optimizer of a student: rates, decay and schedule."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,8 @@ def build_optimizer(
 class PolynomialDecay(LRScheduler):
     """Multiply the rate that each group began with by ``ops.poly``.
 
-    Groups that join later, as those of ``BackboneFinetuning`` do, fall alike.
+    Groups that join later, as those of ``BackboneFinetuning`` do, fall alike. A run
+    that goes on for longer than it was meant to falls as one of its new length.
 
     Args:
         optimizer: Optimizer whose groups fall.
@@ -78,3 +79,9 @@ class PolynomialDecay(LRScheduler):
         return [
             group.setdefault("initial_lr", group["lr"]) * factor for group in groups
         ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the schedule; its length is that of the run."""
+        state: dict[str, Any] = super().state_dict()
+        del state["steps"]
+        return state

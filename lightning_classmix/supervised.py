@@ -11,11 +11,10 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.aggregation import MeanMetric
 
 from lightning_classmix import batches, ops
 from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from lightning_classmix.metrics import Scores, SegmentationScores
+from lightning_classmix.metrics import Scoreboard, Scores
 from lightning_classmix.models.factory import build_model
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.weights import load_student
@@ -139,14 +138,13 @@ class Supervised(LightningModule):
             build() if network is None else SegmentationNetwork(network, num_classes)
         )
         self.base_seed = torch.initial_seed()
-        self.val_scores, self.test_scores = nn.ModuleDict(), nn.ModuleDict()
-        self.mean_loss = MeanMetric()
+        self.val_scores, self.test_scores = (Scoreboard(num_classes) for _ in range(2))
         self._score("student")
 
     def _score(self, name: str) -> None:
         """Score the network ``name`` in validation and test."""
-        self.val_scores[name] = SegmentationScores(self.num_classes)
-        self.test_scores[name] = SegmentationScores(self.num_classes)
+        self.val_scores.add(name)
+        self.test_scores.add(name)
 
     @property
     def backbone(self) -> nn.Module | None:
@@ -270,12 +268,12 @@ class Supervised(LightningModule):
     def _evaluate(self, stage: str, batch: dict[str, Tensor], batch_idx: int) -> None:
         image, label = batch["image"], batch["label"]
         batches.check_label(label, self.num_classes, f"{stage} batch {batch_idx}")
-        for name, scores in getattr(self, f"{stage}_scores").items():
+        board = getattr(self, f"{stage}_scores")
+        for name, scores in board.networks.items():
             logits = _resize(self._logits(name, image), label.shape[1:])
             scores.update(logits.argmax(1), label)
             if name == self.evaluate:
-                # Lightning's own mean is off where devices hold unlike numbers.
-                self.mean_loss.update(ops.cross_entropy(logits, label), len(image))
+                board.loss.update(ops.cross_entropy(logits, label), len(image))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over the whole set."""
@@ -287,13 +285,7 @@ class Supervised(LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         self.scored_step = self.global_step
-        metrics = getattr(self, f"{stage}_scores")
-        loss = self.mean_loss.compute()
-        self.scores = {name: metric.scores() for name, metric in metrics.items()}
-        with torch.inference_mode(False):  # the next run may be in another mode
-            for metric in (self.mean_loss, *metrics.values()):
-                metric.reset()
-
+        self.scores, loss = getattr(self, f"{stage}_scores").finish()
         logged = {f"{stage}_loss": loss}
         for name, scores in self.scores.items():
             logged[f"{stage}_miou_{name}"] = scores.miou

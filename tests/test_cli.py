@@ -201,7 +201,7 @@ def test_every_argument_of_the_classes_has_its_meaning(shell: Shell) -> None:
         ("--trainer.max_stepz 3", ["trainer.max_stepz", "trainer.max_steps"]),
         ("--trainer.accelerator tpuu", ["tpuu"]),
         ("--modle.lr 3", ["modle.lr is not an argument", "model"]),
-        ("--config recipee", ["config must be a file or the name", "recipee"]),
+        ("--config camvit", ["config must be a file or one of", "mean camvid?"]),
         ("--ckpt_path nowhere.ckpt", ["ckpt_path must be a file", "nowhere.ckpt"]),
         ("--model.encoder_weights a/b.pth --model.network null", ["a/b.pth"]),
     ],
@@ -264,6 +264,15 @@ def test_a_fault_in_the_code_keeps_its_traceback(
     monkeypatch.setattr(Supervised, "configure_optimizers", fault)
     with pytest.raises(ValueError, match="invalid literal"):
         shell(FIT)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_unlabelled_image_is_named_when_it_is_met(
+    shell: Shell, workers: int
+) -> None:
+    Path("data/unlabeled/u2.png").write_bytes(b"no image")
+    last = shell.fails(f"{FIT} --data.num_workers {workers}")
+    assert "an image must be readable, got data/unlabeled/u2.png" in last
 
 
 def test_another_class_count_than_the_data_have_is_an_error(shell: Shell) -> None:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from lightning_classmix import SemiSupervisedDataModule
 
 CLASSES = 3
+ACCELERATOR = "cpu"
 
 
 def pairs(count: int, *, size: tuple[int, int] = (8, 8), seed: int = 0) -> list[Any]:
@@ -40,7 +41,8 @@ def trainer(**options: Any) -> Trainer:  # noqa: ANN401
     """Make a Trainer that writes nothing and says nothing."""
     return Trainer(
         **{
-            "accelerator": "cpu",
+            "accelerator": ACCELERATOR,
+            "devices": 1,
             "logger": False,
             "enable_checkpointing": False,
             "enable_progress_bar": False,

@@ -20,6 +20,8 @@ from torch import nn
 from lightning_classmix import ClassMix
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("accelerator")
+
 
 def module(**options: Any) -> ClassMix:  # noqa: ANN401
     seed_everything(0, verbose=False)

@@ -9,6 +9,8 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning_classmix import ClassMix
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("accelerator")
+
 
 class Losses(Callback):
     """Keep every loss."""

@@ -10,6 +10,8 @@ from lightning.pytorch.plugins import MixedPrecision
 from lightning_classmix import ClassMix, EMATeacher
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("accelerator")
+
 
 class Counts(Callback):
     """Count optimizer steps, and the moves of the teacher's weights."""

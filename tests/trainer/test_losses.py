@@ -12,6 +12,8 @@ from torch import nn
 from lightning_classmix import ClassMix, Supervised
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("accelerator")
+
 
 class Poison(Callback):
     """Spoil a weight after some step."""

@@ -11,6 +11,8 @@ from lightning_classmix import ClassMix
 from lightning_classmix.data.datamodule import SemiSupervisedDataModule
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("accelerator")
+
 
 class Modes(Callback):
     """Note the modes of both networks in every kind of step."""

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 from torch import nn
 
-from lightning_classmix import ClassMix, SemiSupervisedDataModule
+from lightning_classmix import ClassMix, SemiSupervisedDataModule, ops
 from tests import tiny
 
 EPOCH = 5  # batches
@@ -154,3 +154,29 @@ def test_last_goes_on_from_the_folder_of_the_callback(tmp_path: Path) -> None:
     again, rest = run(tmp_path, workers=0, every=4, ckpt_path="last")
     assert same(whole["state_dict"], again["state_dict"])
     assert min(rest.seen) == 16
+
+
+def test_a_run_that_goes_on_for_longer_falls_as_one_of_that_length(
+    tmp_path: Path,
+) -> None:
+    class Rates(Callback):
+        def __init__(self) -> None:
+            self.seen: dict[int, float] = {}
+
+        def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+            (optimizer,) = trainer.optimizers
+            self.seen[trainer.global_step] = optimizer.param_groups[0]["lr"]
+
+    def fit(steps: int, path: Path | None) -> dict[int, float]:
+        rates = Rates()
+        module = ClassMix(tiny.CLASSES, network=tiny.network(), lr=0.5)
+        trainer = tiny.trainer(max_steps=steps, callbacks=[rates])
+        trainer.fit(module, tiny.data(), ckpt_path=path)
+        trainer.save_checkpoint(tmp_path / "a.ckpt")
+        return rates.seen
+
+    for steps, path in ((4, None), (8, tmp_path / "a.ckpt")):
+        rates = fit(steps, path)
+        expected = {step: 0.5 * ops.poly(step, steps) for step in rates}
+        assert rates == pytest.approx(expected)
+    assert list(rates) == [5, 6, 7, 8]
