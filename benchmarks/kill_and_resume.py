@@ -71,6 +71,7 @@ def start(folder: Path, steps: int) -> subprocess.Popen[str]:
 
 def kill_at_random(folder: Path, steps: int, rng: random.Random) -> tuple[int, int]:
     """Train on for a random number of steps, kill; return first and last step seen."""
+    resumes = (folder / "last.ckpt").exists()
     process = start(folder, steps)
     first = last = 0
     wait = rng.randint(1, 12)
@@ -79,12 +80,23 @@ def kill_at_random(folder: Path, steps: int, rng: random.Random) -> tuple[int, i
         last = int(line)
         first = first or last
         if last - first >= wait:
-            time.sleep(rng.uniform(0, 0.05))  # in the middle of something
             break
-    if process.poll() is None:
-        os.kill(process.pid, signal.SIGKILL)
+    time.sleep(rng.uniform(0, 0.05))  # in the middle of something
+    if process.poll() is not None:
+        raise SystemExit(f"it ended by itself, with status {process.returncode}")
+    os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    if resumes and first <= 1:
+        raise SystemExit("it began anew, though there was a checkpoint")
     return first, last
+
+
+def train_to_the_end(folder: Path, steps: int) -> None:
+    """Train without being killed."""
+    process = start(folder, steps)
+    process.communicate()
+    if process.returncode:
+        raise SystemExit(f"it failed with status {process.returncode}")
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:  # noqa: ANN401
@@ -122,13 +134,11 @@ def main() -> int:
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole, killed = Path(folder, "whole"), Path(folder, "killed")
-        start(whole, steps).communicate()
+        train_to_the_end(whole, steps)
         for number in range(1, arguments.times + 1):
             first, last = kill_at_random(killed, steps, rng)
-            if (killed / "end.ckpt").exists():
-                raise SystemExit(f"it ended before kill {number}; give it more --steps")
             print(f"kill {number}: trained from step {first} to {last}", flush=True)
-        start(killed, steps).communicate()
+        train_to_the_end(killed, steps)
         ends = [torch.load(path / "end.ckpt") for path in (whole, killed)]
     parts = ("state_dict", "optimizer_states", "lr_schedulers", "global_step")
     found = [

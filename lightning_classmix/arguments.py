@@ -39,6 +39,8 @@ def complete(arguments: Sequence[str]) -> list[str]:
 
     out = [part for path in paths for part in ("--config", str(path))]
     checkpoint = told.value("ckpt_path")
+    if checkpoint in ("null", "None"):
+        checkpoint = None
     if checkpoint == "last":
         root = Path(told.value("trainer.default_root_dir") or ".")
         checkpoint = str(newest_last(root))
@@ -134,10 +136,10 @@ def _trained_with(checkpoint: Path, told: _Told) -> dict[str, Any]:
         model.pop(key, None)  # the data tell these
 
     config = {}
-    for part, init, named in (
-        ("model", model, told.flag("model")),
-        ("data", data, told.value("data.class_path") or told.flag("data")),
-    ):
+    for part, init in (("model", model), ("data", data)):
+        named = told.flag(part) or told.flag(f"{part}.class_path")
+        if part == "data":
+            named = named or told.recipe("data.class_path")
         same = named is None or _same_class(named, paths.get(part, ""))
         if init and part in paths and same:
             config[part] = {"class_path": paths[part], "init_args": init}

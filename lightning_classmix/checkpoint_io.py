@@ -28,7 +28,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        beside = place.with_name(f".{place.name}.{os.getpid()}.part")
+        beside = place.with_name(f".{place.name}.part")
         try:
             with beside.open("wb") as file:
                 torch.save(checkpoint, file)
@@ -37,6 +37,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             beside.replace(place)
         finally:
             beside.unlink(missing_ok=True)
+        if os.name == "nt":  # where a folder cannot be opened
+            return
         folder = os.open(place.parent, os.O_RDONLY)  # the new name, too
         try:
             os.fsync(folder)

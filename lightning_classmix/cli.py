@@ -5,7 +5,7 @@ import re
 import sys
 import warnings
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser, auto_cli
 from lightning.fabric.plugins import CheckpointIO
@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
 from lightning_classmix.arguments import RECIPES, complete
+from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.score_table import ScoreTable
 from lightning_classmix.checkpoint_io import AtomicCheckpointIO
@@ -26,6 +27,7 @@ from lightning_classmix.supervised import Supervised
 COMMANDS: dict[str, Any] = {"demo": demo}
 """What is not a method of the Trainer."""
 
+_Callback = TypeVar("_Callback", bound=Callback)
 _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
 _DESCRIPTION = f"""
 Semi-supervised semantic segmentation with ClassMix. Beside the subcommands below there
@@ -81,16 +83,18 @@ class CommandLine(LightningCLI):
             parser.link_arguments(
                 "data",
                 f"model.init_args.{name}",
-                compute_fn=partial(told_by_data, name=name),
+                compute_fn=partial(self.told_by_data, name=name),
                 apply_on="instantiate",
             )
         parser.set_defaults({"model": {"class_path": "lightning_classmix.ClassMix"}})
 
     def _prepare_subcommand_parser(self, *command: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Print scores once, by `ScoreTable`."""
+        """Print scores once, by `ScoreTable`, and keep no predictions."""
         parser = super()._prepare_subcommand_parser(*command, **kwargs)
         if command[1] in ("validate", "test"):
             parser.set_defaults({"verbose": False})
+        if command[1] == "predict":  # they are written, and would fill the memory
+            parser.set_defaults({"return_predictions": False})
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
@@ -112,25 +116,27 @@ class CommandLine(LightningCLI):
         """Make data, module and Trainer.
 
         Raises:
-            ValueError: If the number of classes is not that of the data.
+            ValueError: If the model is told otherwise than the data tell.
         """
         super().instantiate_classes()
-        given = self._get(self.config, "model").init_args.get("num_classes")
-        counted = self.model.num_classes
-        if given not in (None, counted):
-            raise ValueError(
-                f"model.num_classes must be that of the data, {counted}, got {given};"
-                " leave it out"
-            )
+        for name in _LINKED:
+            given, told = self._given(name), getattr(self.model, name)
+            if given is not None and _plain(given) != _plain(told):
+                raise ValueError(
+                    f"model.{name} must be that of the data, {_plain(told)}, got"
+                    f" {_plain(given)}; leave it out"
+                )
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
-        """Make the Trainer; what it has no callback for, ours do."""
+        """Make the Trainer; what it has no callback or plugin for, ours do."""
         config = self._get(self.config_init, "trainer")
         given = config.callbacks or []
         callbacks = given if isinstance(given, list) else [given]
         ours: list[Callback] = [ScoreTable(), PredictionWriter()]
         if config.enable_checkpointing is not False:
-            ours.append(ModelCheckpoint(save_last=True))
+            ours.append(ModelCheckpoint())
+            if not any(getattr(callback, "save_last", None) for callback in callbacks):
+                ours.append(LastCheckpoint())
         for callback in ours:
             if not any(isinstance(other, type(callback)) for other in callbacks):
                 callbacks.append(callback)
@@ -143,45 +149,69 @@ class CommandLine(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
-        """Tell where everything is."""
+        """Validate a run that never was, and tell where everything is."""
         run = self.trainer.log_dir or self.trainer.default_root_dir
-        checkpoints: Any = self.trainer.checkpoint_callback
+        best: Any = self.trainer.checkpoint_callback
+        last = self._callback(LastCheckpoint)
+        lasts = [last and last.path, best and best.last_model_path]
+        if not self.model.scores and getattr(self.datamodule, "val", None) is not None:
+            self.trainer.validate(self.model, self.datamodule, verbose=False)
         if not self.trainer.is_global_zero:
             return
-        console = Console(soft_wrap=True)
-        console.print(f"run: {run}")
-        if checkpoints is not None:
-            best, score = checkpoints.best_model_path, checkpoints.best_model_score
-            told = "" if score is None else f" ({checkpoints.monitor} {score:.4f})"
-            console.print(f"last checkpoint: {checkpoints.last_model_path or 'none'}")
-            console.print(f"best checkpoint: {best or 'none'}{told}")
+        _tell(f"run: {run}")
+        if best is not None:
+            score = best.best_model_score
+            told = "" if score is None else f" ({best.monitor} {score:.4f})"
+            _tell(f"last checkpoint: {next(filter(None, lasts), 'none')}")
+            _tell(f"best checkpoint: {best.best_model_path or 'none'}{told}")
 
     def after_predict(self) -> None:
         """Tell what was written; end with status 1 if an image was broken."""
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        writer = next(one for one in callbacks if isinstance(one, PredictionWriter))
-        console = Console(soft_wrap=True)
-        console.print(f"{writer.written} predictions: {writer.predictions}")
+        writer = self._callback(PredictionWriter)
+        if writer is None or not self.trainer.is_global_zero:
+            return
+        _tell(f"{writer.written} predictions: {writer.predictions}")
         if writer.faults:
             told = "\n".join(writer.faults)
             fail(f"{len(writer.faults)} images were left out:\n{told}")
 
+    def _callback(self, kind: type[_Callback]) -> _Callback | None:
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        return next((one for one in callbacks if isinstance(one, kind)), None)
 
-def told_by_data(data: LightningDataModule, *, name: str) -> Any:  # noqa: ANN401
-    """Return what a data module says of its classes or its images.
+    def told_by_data(self, data: LightningDataModule, *, name: str) -> Any:  # noqa: ANN401
+        """Return what a data module says of its classes or its images.
 
-    Raises:
-        ValueError: If it does not say how many classes there are.
-    """
-    told = getattr(data, name, None)
-    if told is None and name in ("mean", "std"):
-        return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}[name]
-    if told is None and name == "num_classes":
-        raise ValueError(
-            f"{type(data).__name__} must tell num_classes, got None; give it an"
-            " attribute of that name"
-        )
-    return told
+        What it does not say, the model's own argument does.
+
+        Raises:
+            ValueError: If neither says how many classes there are.
+        """
+        told = getattr(data, name, None)
+        if told is None:
+            told = self._given(name)
+        if told is None and name in ("mean", "std"):
+            return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}[name]
+        if told is None and name == "num_classes":
+            raise ValueError(
+                f"{type(data).__name__} must tell num_classes, got None; give it an"
+                " attribute of that name, or give model.num_classes"
+            )
+        return told
+
+    def _given(self, name: str) -> Any:  # noqa: ANN401 - whatever was given
+        return self._get(self.config, "model").init_args.get(name)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - numbers, or sequences of them
+    """Return sequences as lists, to be compared."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _tell(line: str) -> None:
+    Console(soft_wrap=True, markup=False, highlight=False).print(line)
 
 
 def main() -> None:

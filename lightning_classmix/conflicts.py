@@ -32,12 +32,19 @@ def check_strategy(strategy: Strategy) -> None:
         )
 
 
-def check_callbacks(callbacks: Sequence[Callback]) -> None:
-    """Refuse another average of the weights; Lightning itself refuses two teachers.
+def check_callbacks(callbacks: Sequence[Callback], teacher: type[Callback]) -> None:
+    """Refuse a second teacher, and other averages of the weights.
+
+    Args:
+        callbacks: All callbacks of a Trainer.
+        teacher: Class of the callback that moves the teacher.
 
     Raises:
-        ValueError: If there is a StochasticWeightAveraging.
+        ValueError: If there are two of it, or a StochasticWeightAveraging.
     """
+    teachers = [type(one).__name__ for one in callbacks if isinstance(one, teacher)]
+    if len(teachers) > 1:
+        raise ValueError(f"callbacks must hold one teacher, got {', '.join(teachers)}")
     for callback in callbacks:
         name = type(callback).__name__
         if isinstance(callback, StochasticWeightAveraging):

@@ -14,6 +14,7 @@ MISTAKES = (
     FloatingPointError,
     MisconfigurationException,
     OSError,
+    RuntimeError,
     TypeError,
     ValueError,
 )
@@ -27,6 +28,12 @@ def mistake_of(error: BaseException | None) -> str | None:
     arguments. An error whose innermost line is elsewhere is a fault in code, and says
     nothing. One from a loader's worker carries its traceback as text.
     """
+    if isinstance(error, RuntimeError) and "in loading state_dict" in str(error):
+        first = " ".join(str(error).split())[:300]
+        return (
+            f"ckpt_path must fit the networks, got {first} …; give the model, encoder"
+            " or network that it was trained with"
+        )
     while error is not None:
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         files += re.findall(r'File "(.+?)", line', str(error))

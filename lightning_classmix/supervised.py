@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_classmix import batches, ops
 from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
@@ -18,7 +19,7 @@ from lightning_classmix.metrics import Scoreboard, Scores
 from lightning_classmix.models.factory import build_model
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.weights import load_student
-from lightning_classmix.optimizers import build_optimizer
+from lightning_classmix.optimizers import adopt_arguments, build_optimizer
 
 
 class Supervised(LightningModule):
@@ -73,10 +74,10 @@ class Supervised(LightningModule):
         *,
         model: str = "deeplabv3plus",
         encoder: str = "resnet50",
-        encoder_weights: str | None = "imagenet",
+        encoder_weights: str | Path | None = "imagenet",
         network: nn.Module | None = None,
         in_channels: int = 3,
-        student_weights: str | None = None,
+        student_weights: str | Path | None = None,
         optimizer: Literal["adamw", "sgd"] = "adamw",
         lr: float = 1e-3,
         encoder_lr_factor: float | None = None,
@@ -113,6 +114,9 @@ class Supervised(LightningModule):
         if window is not None and min(window) < 1:
             raise ValueError(f"window must be at least (1, 1), got {tuple(window)}")
         self.save_hyperparameters(ignore=["network"])
+        for name in ("encoder_weights", "student_weights"):
+            if isinstance(self.hparams[name], Path):  # a checkpoint holds plain values
+                self.hparams[name] = str(self.hparams[name])
         self.num_classes, self.in_channels = num_classes, in_channels
         self.optimizer, self.lr = optimizer, lr
         self.encoder_lr_factor, self.weight_decay = encoder_lr_factor, weight_decay
@@ -133,7 +137,7 @@ class Supervised(LightningModule):
         )
         self._pretrained = None
         if pretrained:
-            self._pretrained = partial(build, encoder_weights=encoder_weights)
+            self._pretrained = partial(build, encoder_weights=str(encoder_weights))
         self.student = (
             build() if network is None else SegmentationNetwork(network, num_classes)
         )
@@ -192,6 +196,12 @@ class Supervised(LightningModule):
         """Return the networks that run in a training step."""
         return [self.student]
 
+    def on_train_start(self) -> None:
+        """Let the arguments win over the rates and decay of the run that is resumed."""
+        ours = type(self).configure_optimizers is Supervised.configure_optimizers
+        if ours and self.trainer.ckpt_path is not None:
+            adopt_arguments(self.trainer.optimizers[0], self._new_optimizer()[0])
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
         """Check the first batch, before anything is learnt from it."""
         if not self._checked:
@@ -235,27 +245,21 @@ class Supervised(LightningModule):
         if interval and self.global_step % interval == 0:
             self._check_losses()
 
-    def _check_losses(self) -> None:
-        """Raise a FloatingPointError, on all devices, if a loss is not finite."""
-        wrong = {
-            name: value.item()
-            for name, value in self.losses.items()
-            if not value.isfinite()
-        }
+    def _check_losses(self, *, weights: bool = False) -> None:
+        """Raise a FloatingPointError, on all devices, if a loss is not finite.
+
+        Or a weight: the step behind a finite loss may have spoilt them.
+        """
+        watched = dict(self.losses)
+        if weights and watched:
+            watched |= {f"weight {n}": p for n, p in self.student.named_parameters()}
+        wrong = [n for n, value in watched.items() if not value.isfinite().all()]
         if self.trainer.strategy.reduce_boolean_decision(bool(wrong), all=False):
-            told = ", ".join(f"{name} {value}" for name, value in wrong.items())
+            told = ", ".join(f"{n} {watched[n].sum().item()}" for n in wrong[:3])
             raise FloatingPointError(
                 f"losses must be finite, got {told or 'others on another device'} at"
                 f" step {self.global_step}; lower lr, or clip gradients"
             )
-
-    def on_validation_start(self) -> None:
-        """Evaluate with one set of statistics, the first device's, as saved."""
-        if self.trainer.world_size > 1:
-            buffers = dict(self.named_buffers())
-            first = self.trainer.strategy.broadcast(buffers)
-            for name, buffer in buffers.items():
-                buffer.copy_(first[name])
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Add one batch to the scores of every network."""
@@ -284,8 +288,10 @@ class Supervised(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, stage: str) -> None:
-        self.scored_step = self.global_step
-        self.scores, loss = getattr(self, f"{stage}_scores").finish()
+        found, loss = getattr(self, f"{stage}_scores").finish()
+        if self.trainer.sanity_checking:
+            return
+        self.scores, self.scored_step = found, self.global_step
         logged = {f"{stage}_loss": loss}
         for name, scores in self.scores.items():
             logged[f"{stage}_miou_{name}"] = scores.miou
@@ -321,10 +327,17 @@ class Supervised(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Return the optimizer of the student, and its schedule per step."""
+        optimizer, schedule = self._new_optimizer()
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _new_optimizer(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
         total = self.trainer.estimated_stepping_batches
         if math.isinf(total):
             raise ValueError("max_steps or max_epochs must be set on the Trainer")
-        optimizer, schedule = build_optimizer(
+        return build_optimizer(
             self.student,
             self.backbone,
             self.optimizer,
@@ -333,29 +346,27 @@ class Supervised(LightningModule):
             weight_decay=self.weight_decay,
             steps=max(1, int(total)),
         )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the base seed, by which a resumed run draws alike, and the classes.
 
         Raises:
-            FloatingPointError: If a loss is not finite; the last checkpoint stays.
+            FloatingPointError: If a loss or a weight is not finite; the last checkpoint
+                stays.
         """
-        self._check_losses()
+        self._check_losses(weights=True)
         checkpoint["base_seed"] = self.base_seed
         parts = {"model": self, "data": getattr(self.trainer, "datamodule", None)}
         checkpoint["class_paths"] = {
             name: f"{type(part).__module__}.{type(part).__qualname__}"
             for name, part in parts.items()
-            if part is not None
+            if part is not None and type(part).__module__ != "__main__"
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the base seed; a loaded network needs no pretrained weights."""
         self.base_seed = checkpoint["base_seed"]
+        _end_epoch(checkpoint.get("loops", {}).get("fit_loop"))
         self._pretrained = self.student_weights = None
 
 
@@ -363,3 +374,20 @@ def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     if logits.shape[-2:] == tuple(size):
         return logits
     return functional.interpolate(logits, tuple(size), mode="bilinear")
+
+
+def _end_epoch(loop: dict[str, Any] | None) -> None:
+    """Let a checkpoint that was written at the end of an epoch begin with the next one.
+
+    Lightning counts such an epoch as processed and not as completed, and would go
+    through its end again, which skips a pass of the data.
+    """
+    if loop is None:
+        return
+    epoch, batch = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+    if epoch["current"]["processed"] == epoch["current"]["completed"]:
+        return
+    for counts in (epoch["total"], epoch["current"]):
+        counts["completed"] = counts["processed"]
+    batch["current"] = dict.fromkeys(batch["current"], 0)
+    batch["is_last_batch"] = False

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -92,16 +93,23 @@ class EMATeacher(Callback):
         self._hooks: list[RemovableHandle] = []
         self._averages: dict[str, Tensor] = {}  # those that the teacher cannot hold
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse what the teacher cannot stand beside, before it is made use of.
+
+        Raises:
+            ValueError: If the Trainer has such a strategy or callback.
+        """
+        if stage == "fit":
+            check_strategy(trainer.strategy)
+            check_callbacks(trainer.callbacks, EMATeacher)  # type: ignore[attr-defined]
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copy the student to the teacher, unless the run is resumed.
 
         Raises:
             TypeError: If the module has no student and teacher that are alike.
-            ValueError: If the teacher would label with statistics that never move, or
-                the Trainer has a strategy or a callback that it cannot stand beside.
+            ValueError: If the teacher would label with statistics that never move.
         """
-        check_strategy(trainer.strategy)
-        check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
         student, teacher = _networks(pl_module)
         _check_alike(pl_module, student, teacher)
         self._check_statistics(pl_module, teacher)
@@ -129,15 +137,14 @@ class EMATeacher(Callback):
         check_optimizers(trainer.optimizers, _networks(pl_module)[1])
         self._stepped = False
         self._stop_listening()  # a finder of rates has trained before
-        self._hooks = [
-            optimizer.register_step_post_hook(self._on_step)
-            for optimizer in trainer.optimizers
-        ]
+        # Those of DeepSpeed hold the one that steps.
+        steppers = [getattr(one, "optimizer", one) for one in trainer.optimizers]
+        self._hooks = [one.register_step_post_hook(self._on_step) for one in steppers]
 
     def _on_step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         """Note a step. One that loss scaling skips comes not here, or with the inf."""
         found_inf = getattr(optimizer, "found_inf", None)
-        self._stepped = found_inf is None or not found_inf.item()
+        self._stepped |= found_inf is None or not found_inf.item()
 
     def on_train_batch_end(
         self,
@@ -156,7 +163,13 @@ class EMATeacher(Callback):
     def teardown(
         self, trainer: Trainer, pl_module: LightningModule, stage: str
     ) -> None:
-        """Stop to listen, however the run ended."""
+        """Stop to listen."""
+        self._stop_listening()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Stop to listen."""
         self._stop_listening()
 
     def _stop_listening(self) -> None:
@@ -166,6 +179,8 @@ class EMATeacher(Callback):
     @torch.no_grad()
     def _update(self, student: nn.Module, teacher: nn.Module) -> None:
         values = _tensors(student, buffers=self.average_buffers)
+        if self.average_buffers:
+            values |= _of_first_device(dict(student.named_buffers()))
         averages = _tensors(teacher, buffers=self.average_buffers)
         by_dtype: dict[torch.dtype, list[str]] = {}
         for name, average in averages.items():
@@ -237,6 +252,20 @@ def _prefix(module: LightningModule) -> str:
 def _tensors(network: nn.Module, *, buffers: bool) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = dict(network.named_parameters())
     return tensors | dict(network.named_buffers()) if buffers else tensors
+
+
+def _of_first_device(buffers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return float buffers as the first device has them, which it saves."""
+    floats = {name: b for name, b in buffers.items() if b.is_floating_point()}
+    if not floats or not (dist.is_available() and dist.is_initialized()):
+        return {}
+    flat = torch.cat([buffer.flatten() for buffer in floats.values()])
+    dist.broadcast(flat, src=0)
+    parts = torch.split(flat, [buffer.numel() for buffer in floats.values()])
+    return {
+        name: part.view_as(buffer)
+        for (name, buffer), part in zip(floats.items(), parts, strict=True)
+    }
 
 
 def _networks(module: LightningModule) -> tuple[Any, Any]:

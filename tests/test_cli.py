@@ -11,7 +11,12 @@ import torch
 import yaml
 from PIL import Image
 
-from lightning_classmix import ClassMix, FolderDataModule, Supervised
+from lightning_classmix import (
+    AtomicCheckpointIO,
+    ClassMix,
+    FolderDataModule,
+    Supervised,
+)
 from lightning_classmix.cli import main
 from tests import tiny
 from tests.images import make_camvid, make_folder, save_pair
@@ -39,7 +44,7 @@ RECIPE: dict[str, Any] = {
         "callbacks": [
             {
                 "class_path": "ModelCheckpoint",
-                "init_args": {"monitor": "val_miou", "mode": "max", "save_last": True},
+                "init_args": {"monitor": "val_miou", "mode": "max"},
             }
         ],
     },
@@ -107,6 +112,21 @@ def test_fit_ends_with_scores_and_the_places_of_everything(shell: Shell) -> None
     assert "val_miou" in best
     assert "student" in out
     assert "teacher" in out
+
+
+def test_checkpoints_of_the_command_line_are_whole_or_not_there(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def noted(self: Any, content: Any, path: Path, **more: Any) -> None:  # noqa: ANN401
+        written.append(Path(path).name)
+        save(self, content, path, **more)
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", noted)
+    shell(FIT)
+    assert "last.ckpt" in written
 
 
 def test_class_count_and_names_come_from_the_data(shell: Shell) -> None:
@@ -201,6 +221,8 @@ def test_every_argument_of_the_classes_has_its_meaning(shell: Shell) -> None:
         ("--trainer.max_stepz 3", ["trainer.max_stepz", "trainer.max_steps"]),
         ("--trainer.accelerator tpuu", ["tpuu"]),
         ("--modle.lr 3", ["modle.lr is not an argument", "model"]),
+        ("--data.num_workers -1", ["num_workers must be at least 0, got -1"]),
+        ("--data.jitter 3", ["jitter must be in [0, 1], got 3"]),
         ("--config camvit", ["config must be a file or one of", "mean camvid?"]),
         ("--ckpt_path nowhere.ckpt", ["ckpt_path must be a file", "nowhere.ckpt"]),
         ("--model.encoder_weights a/b.pth --model.network null", ["a/b.pth"]),
@@ -291,6 +313,99 @@ def test_flags_win_over_the_checkpoint_and_it_over_the_recipe(shell: Shell) -> N
     assert saved["hyper_parameters"]["threshold"] == 0.5
     assert saved["hyper_parameters"]["lr"] == 0.125
     assert saved["datamodule_hyper_parameters"]["size"] == (20, 24)
+
+
+def test_last_is_the_end_of_the_run_though_nothing_got_better(shell: Shell) -> None:
+    _, out, _ = shell(f"{FIT} --model.lr 0 --trainer.max_steps 5")
+    (line,) = [line for line in out.splitlines() if "last checkpoint" in line]
+    assert torch.load(line.split()[2])["global_step"] == 5
+
+
+def test_a_rate_and_decay_that_flags_give_are_those_of_the_resumed_run(
+    shell: Shell,
+) -> None:
+    shell(f"{FIT} --model.lr 0.25")
+    flags = "--model.lr 0.125 --model.weight_decay 0.5 --trainer.max_steps 6"
+    shell(f"{FIT} --ckpt_path last {flags}")
+    saved = torch.load("lightning_logs/version_1/checkpoints/last.ckpt")
+    groups = saved["optimizer_states"][0]["param_groups"]
+    assert {group["initial_lr"] for group in groups} == {0.125}
+    assert {group["weight_decay"] for group in groups} == {0.5, 0.0}
+
+
+def test_a_checkpoint_may_be_left_out_again(shell: Shell) -> None:
+    shell(FIT)
+    shell(f"{FIT} --ckpt_path last --trainer.max_steps 6")
+    config = "lightning_logs/version_1/config.yaml"
+    assert shell(f"fit --config {config} --ckpt_path null")[0] == 0
+    saved = torch.load("lightning_logs/version_2/checkpoints/last.ckpt")
+    assert saved["global_step"] == 6
+
+
+def test_a_checkpoint_of_another_network_is_refused(shell: Shell) -> None:
+    shell(FIT)
+    last = shell.fails(
+        f"{FIT} --ckpt_path last --model.network.init_args.kernel_size 3"
+    )
+    assert "ckpt_path must fit the networks" in last
+
+
+def test_what_the_data_tell_cannot_be_told_otherwise(shell: Shell) -> None:
+    last = shell.fails(f"{FIT} --model.mean [0,0,0]")
+    assert "model.mean must be that of the data" in last
+    Path("own_data.py").write_text(OWN_DATA)
+    shell.monkeypatch.syspath_prepend(str(shell.folder))
+    line = f"fit --config own.yaml --data own_data.OwnData --model.mean {MEAN}"
+    recipe = {part: RECIPE[part] for part in ("model", "trainer")}
+    shell.write("own.yaml", recipe)
+    assert "must tell num_classes" in shell.fails(line)
+    assert shell(f"{line} --model.num_classes 3")[0] == 0
+    saved = torch.load("lightning_logs/version_0/checkpoints/last.ckpt")
+    assert saved["hyper_parameters"]["mean"] == [0.25, 0.25, 0.25]
+
+
+MEAN = "[0.25,0.25,0.25]"
+OWN_DATA = """
+from lightning.pytorch import LightningDataModule
+from tests import tiny
+
+
+class OwnData(LightningDataModule):
+    def __init__(self):
+        super().__init__()
+        self.inner = tiny.data()
+
+    def setup(self, stage):
+        self.inner.setup(stage)
+
+    def train_dataloader(self):
+        return self.inner.train_dataloader()
+
+    def val_dataloader(self):
+        return self.inner.val_dataloader()
+"""
+
+
+def test_names_are_printed_as_they_are(shell: Shell) -> None:
+    _, out, _ = shell(
+        f"{FIT} --trainer.default_root_dir a[b] --data.class_names",
+        '["[/b]", "[red]", "x"]',
+    )
+    assert "run: a[b]/lightning_logs/version_0" in out
+    assert "[/b]" in out
+    assert "[red]" in out
+
+
+def test_a_run_that_was_never_validated_is_at_its_end(shell: Shell) -> None:
+    status, out, _ = shell(f"{FIT} --trainer.val_check_interval 50")
+    assert status == 0
+    assert "mIoU" in out
+
+
+def test_nothing_to_evaluate_is_an_error(shell: Shell) -> None:
+    shell(FIT)
+    last = shell.fails("test --config recipe.yaml --data.root data --ckpt_path last")
+    assert "there must be images to test, got none" in last
 
 
 def test_flags_win_wherever_the_recipe_stands(shell: Shell) -> None:

@@ -333,3 +333,17 @@ def test_a_checkpoint_tells_the_classes_of_its_parts(tmp_path: Path) -> None:
         "model": "lightning_classmix.supervised.Supervised",
         "data": "lightning_classmix.data.datamodule.SemiSupervisedDataModule",
     }
+
+
+def test_a_sanity_check_keeps_no_scores() -> None:
+    module = Supervised(tiny.CLASSES, network=tiny.network())
+    trainer = tiny.trainer(max_steps=2, num_sanity_val_steps=2, val_check_interval=5)
+    trainer.fit(module, tiny.data())
+    assert module.scores == {}
+
+
+def test_paths_of_weights_are_kept_as_plain_values(tmp_path: Path) -> None:
+    path = tmp_path / "none.pth"
+    module = ClassMix(3, encoder="resnet18", encoder_weights=path, student_weights=path)
+    assert module.hparams["encoder_weights"] == str(path)
+    assert module.hparams["student_weights"] == str(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class PredictionWriter(BasePredictionWriter):
         super().__init__(write_interval="batch")
         self.folder = folder
         self.written = 0
-        """Number of images whose predictions were written."""
+        """Predictions that were written; at the end, by all devices together."""
         self.faults: list[str] = []
         """What was wrong with the others."""
 
@@ -48,6 +49,14 @@ class PredictionWriter(BasePredictionWriter):
             raise FileExistsError(
                 f"predictions must be a new folder, got {self.predictions}; move it"
             )
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add up what the devices wrote."""
+        if trainer.world_size > 1:
+            shares: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(shares, (self.written, self.faults))
+            self.written = sum(written for written, _ in shares)
+            self.faults = [fault for _, faults in shares for fault in faults]
 
     def write_on_batch_end(
         self,

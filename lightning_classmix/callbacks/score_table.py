@@ -3,6 +3,7 @@
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from lightning_classmix.metrics import Scores
@@ -50,7 +51,9 @@ def score_table(
     for name in scores:
         table.add_column(name, justify="right")
     for index, label in enumerate(class_names):
-        table.add_row(label, *(_points(one.iou[index]) for one in scores.values()))
+        table.add_row(
+            Text(label), *(_points(one.iou[index]) for one in scores.values())
+        )
     table.add_section()
     table.add_row("mIoU", *(_points(one.miou) for one in scores.values()))
     table.add_row("accuracy", *(_points(one.accuracy) for one in scores.values()))

@@ -60,12 +60,12 @@ class CamVidDataModule(FileDataModule):
 
     def __init__(
         self,
-        root: str,
+        root: str | Path,
         labeled: int | float | None = 46,
         size: tuple[int, int] | None = (240, 320),
         seed: int = 0,
         *,
-        predict: str | None = None,
+        predict: str | Path | None = None,
         **kwargs: Any,  # noqa: ANN401 - passed on
     ) -> None:
         super().__init__(
@@ -79,7 +79,7 @@ class CamVidDataModule(FileDataModule):
             palette=PALETTE,
             **kwargs,
         )
-        self.save_hyperparameters(ignore=["transform"], logger=False)
+        self.keep_arguments()
 
     def list_files(self) -> Files:
         """Return the images with their labels; ``test`` if it is there."""

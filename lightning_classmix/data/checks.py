@@ -55,7 +55,8 @@ def check_values(
     other[:, sorted(values)] = 0
     raise_faults(
         f"a label must hold values of {_ranges(values)}, got"
-        f" {', '.join(map(str, np.flatnonzero(other[index])[:10]))} in {labels[index]}"
+        f" {', '.join(map(str, np.flatnonzero(other[index])[:10]))} in {labels[index]};"
+        " mend the file, or give num_classes"
         for index in np.flatnonzero(other.any(axis=1)).tolist()
     )
 

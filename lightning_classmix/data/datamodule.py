@@ -129,8 +129,19 @@ class SemiSupervisedDataModule(LightningDataModule):
         self.class_names, self.palette = class_names, palette
         self._base_seed: int | None = None
 
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("val_batch_size", val_batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("crop", min(crop or (1,)), 1),
+            ("size", min(size or (1,)), 1),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"scale must be 0 < smallest <= largest, got {scale}")
+        if not 0 <= jitter <= 1:
+            raise ValueError(f"jitter must be in [0, 1], got {jitter}")
         if self.unlabeled_batch_size < 2 and unlabeled is not None:
             raise ValueError(
                 "unlabeled_batch_size must be at least 2, got"
@@ -155,6 +166,9 @@ class SemiSupervisedDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Check the training sets, and agree on the base seed with the other ranks."""
         if stage != "fit":
+            kind = str(getattr(stage, "value", stage))
+            if getattr(self, {"validate": "val"}.get(kind, kind)) is None:
+                raise ValueError(f"there must be images to {kind}, got none")
             return
         if not len(self.labeled):
             raise ValueError("labeled must hold at least 1 image, got 0")

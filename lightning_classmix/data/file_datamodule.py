@@ -1,12 +1,14 @@
 """What the data modules over files share: subsets, checks, and reading only once."""
 
+import inspect
 import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
 from lightning_classmix.data.checks import (
@@ -16,7 +18,7 @@ from lightning_classmix.data.checks import (
     read_facts,
 )
 from lightning_classmix.data.datamodule import SemiSupervisedDataModule
-from lightning_classmix.data.files import ImageFiles, list_images
+from lightning_classmix.data.files import ImageFiles, check_names, list_images
 from lightning_classmix.data.splits import covering_order, subset_size
 from lightning_classmix.ops import VOID
 
@@ -50,10 +52,10 @@ class FileDataModule(SemiSupervisedDataModule):
 
     def __init__(
         self,
-        root: str,
+        root: str | Path,
         *,
         labeled: int | float | None,
-        predict: str | None,
+        predict: str | Path | None,
         seed: int,
         num_workers: int | None = None,
         **kwargs: Any,  # noqa: ANN401 - passed on
@@ -70,6 +72,7 @@ class FileDataModule(SemiSupervisedDataModule):
         )
         self.root, self.share, self.predict_folder = Path(root), labeled, predict
         self._checked: set[str] = set()
+        self._facts: dict[str, LabelFacts] = {}
 
     def list_files(self) -> Files:
         """Return the files; what a subclass tells."""
@@ -86,10 +89,23 @@ class FileDataModule(SemiSupervisedDataModule):
             raise FileNotFoundError(f"root must be a folder, got {self.root}")
         return self.list_files()
 
-    @cached_property
-    def label_facts(self) -> LabelFacts:
-        """What the labels of the training images hold, read once."""
-        return read_facts(self.files.labeled.labels or ())
+    def facts(self, part: Literal["labeled", "val", "test"]) -> LabelFacts:
+        """Return what the labels of one part of the files hold; they are read once."""
+        if part not in self._facts:
+            files: ImageFiles | None = getattr(self.files, part)
+            self._facts[part] = read_facts(files.labels or () if files else ())
+        return self._facts[part]
+
+    def keep_arguments(self) -> None:
+        """Keep the arguments for checkpoints, which hold plain values; to end with."""
+        self.save_hyperparameters(
+            ignore=["transform"],
+            logger=False,
+            frame=inspect.currentframe().f_back,  # type: ignore[union-attr]
+        )
+        for name, value in self.hparams.items():
+            if isinstance(value, Path):
+                self.hparams[name] = str(value)
 
     def setup(self, stage: str) -> None:
         """Check the files that ``stage`` needs, and choose which keep their labels.
@@ -101,9 +117,9 @@ class FileDataModule(SemiSupervisedDataModule):
         if stage == "fit":
             self._choose()
         if stage in ("fit", "validate"):
-            self.val = self._evaluated("val", self.files.val)
+            self.val = self._evaluated("val")
         if stage == "test":
-            self.test = self._evaluated("test", self.files.test)
+            self.test = self._evaluated("test")
         if stage == "predict":
             self.predict = self._predicted()
         super().setup(stage)
@@ -112,7 +128,7 @@ class FileDataModule(SemiSupervisedDataModule):
         """Deal the training images out to ``labeled`` and ``unlabeled``, once."""
         if "fit" in self._checked:
             return
-        pool, facts = self.files.labeled, self.label_facts
+        pool, facts = self.files.labeled, self.facts("labeled")
         check_values(pool.labels or (), facts.counts, self.label_map())
         count = subset_size(self.share, len(pool))
         order = covering_order(self._present(facts.counts), seed=self.seed)
@@ -122,32 +138,37 @@ class FileDataModule(SemiSupervisedDataModule):
         unlabeled = pool.take(rest).images
         if self.files.unlabeled is not None:
             unlabeled += self.files.unlabeled.images
+        if len(unlabeled) == 1:
+            rank_zero_warn(
+                f"{unlabeled[0]} is left out: one unlabelled image is no use"
+            )
+            unlabeled = []
         self.labeled = labeled
         self.unlabeled = ImageFiles(unlabeled, root=self.root) if unlabeled else None
         self._checked.add("fit")
 
-    def _evaluated(self, name: str, files: ImageFiles | None) -> ImageFiles | None:
+    def _evaluated(self, part: Literal["val", "test"]) -> ImageFiles | None:
         """Return a set to evaluate on, checked once, with classes for labels."""
+        files: ImageFiles | None = getattr(self.files, part)
         if files is None:
             return None
-        if name not in self._checked:
-            facts = read_facts(files.labels or ())
-            check_values(files.labels or (), facts.counts, self.label_map())
-            check_images(files.images, files.labels or (), facts.sizes)
-            self._checked.add(name)
+        if part not in self._checked:
+            facts, labels = self.facts(part), files.labels or ()
+            check_values(labels, facts.counts, self.label_map())
+            check_images(files.images, labels, facts.sizes)
+            self._checked.add(part)
         return files.take(range(len(files)), self._classes())
 
-    def _predicted(self) -> ImageFiles:
+    def _predicted(self) -> ImageFiles | None:
         if self.predict_folder is not None:
             folder = Path(self.predict_folder)
-            return ImageFiles(list_images(folder), root=folder)
-        files = self.files.unlabeled or self.files.val
-        if files is None:
-            raise ValueError(
-                f"predict must be a folder of images, got None; {self.root} holds no"
-                " unlabelled images"
-            )
-        return ImageFiles(files.images, root=files.root)
+            files: ImageFiles | None = ImageFiles(list_images(folder), root=folder)
+        else:
+            files = self.files.unlabeled or self.files.val
+        if files is not None:
+            check_names(files)
+            files = ImageFiles(files.images, root=files.root)
+        return files
 
     def _classes(self) -> NDArray[np.uint8]:
         """Return the class of each raw value, uint8 ``(256,)``."""

@@ -35,13 +35,18 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> Image.Image:
-    """Read an image as upright RGB.
+    """Read an image of 8 bits a channel as upright RGB.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read to its end.
+        ValueError: If it cannot be read to its end, or has other numbers.
     """
-    return ImageOps.exif_transpose(_read(path)).convert("RGB")
+    image = _read(path)
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(
+            f"an image must have 8 bits a channel, got mode {image.mode} in {path}"
+        )
+    return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def read_label(path: Path) -> NDArray[np.uint8]:
@@ -57,7 +62,16 @@ def read_label(path: Path) -> NDArray[np.uint8]:
             f"a label must be an index or palette image of 8 bits, got mode"
             f" {image.mode} in {path}"
         )
-    return np.asarray(image).astype(np.uint8)
+    values = np.asarray(image).astype(np.uint8)
+    # Grey values of 2 and 4 bits come stretched to 8.
+    return values // {2: 85, 4: 17}.get(_bits(path), 1) if image.mode == "L" else values
+
+
+def _bits(path: Path) -> int:
+    """Return the bits of a value in a PNG file; 8 for any other."""
+    with path.open("rb") as file:
+        start = file.read(25)
+    return start[24] if start[:8] == b"\x89PNG\r\n\x1a\n" else 8
 
 
 def _read(path: Path) -> Image.Image:
@@ -151,11 +165,7 @@ def pair_up(images: Sequence[Path], folder: Path, label_folder: Path) -> ImageFi
         for path in paths
         if path.suffix.lower() != ".png"
     ]
-    faults += [
-        f"an image must have a name of its own, got {' and '.join(map(str, paths))}"
-        for paths in found.values()
-        if len(paths) > 1
-    ]
+    faults += _namesakes(found)
     faults += [
         f"an image must have a label, got {paths[0]} without {label_folder / name}.png"
         for name, paths in found.items()
@@ -172,6 +182,19 @@ def pair_up(images: Sequence[Path], folder: Path, label_folder: Path) -> ImageFi
         [labels[name][0] for name in found],
         root=folder,
     )
+
+
+def check_names(files: ImageFiles) -> None:
+    """Raise a ValueError if images differ in their suffix only; it names them."""
+    raise_faults(_namesakes(_by_stem(files.images, files.root)))
+
+
+def _namesakes(found: dict[str, list[Path]]) -> list[str]:
+    return [
+        f"an image must have a name of its own, got {' and '.join(map(str, paths))}"
+        for paths in found.values()
+        if len(paths) > 1
+    ]
 
 
 def _by_stem(paths: Sequence[Path], folder: Path) -> dict[str, list[Path]]:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_classmix.data.file_datamodule import FileDataModule, Files
 from lightning_classmix.data.files import (
@@ -34,8 +34,8 @@ class FolderDataModule(FileDataModule):
 
     Args:
         root: Folder that holds these folders.
-        num_classes: Number of classes; None for the largest class in the labels, plus
-            one.
+        num_classes: Number of classes; None for the largest class in the labels, those
+            of ``val`` too, plus one.
         labeled: How many labelled images keep their labels: a count, a share in (0, 1],
             or None for all. The rest are used as unlabelled images. A smaller subset
             is part of a larger one, and every class is in it as soon as the count
@@ -49,12 +49,12 @@ class FolderDataModule(FileDataModule):
 
     def __init__(
         self,
-        root: str,
+        root: str | Path,
         num_classes: int | None = None,
         *,
         labeled: int | float | None = None,
         crop: tuple[int, int] | None = (320, 320),
-        predict: str | None = None,
+        predict: str | Path | None = None,
         seed: int = 0,
         **kwargs: Any,  # noqa: ANN401 - passed on
     ) -> None:
@@ -67,7 +67,7 @@ class FolderDataModule(FileDataModule):
             num_classes=num_classes,
             **kwargs,
         )
-        self.save_hyperparameters(ignore=["transform"], logger=False)
+        self.keep_arguments()
 
     @property
     def num_classes(self) -> int:
@@ -76,7 +76,10 @@ class FolderDataModule(FileDataModule):
 
     @cached_property
     def _counted_classes(self) -> int:
-        values = np.flatnonzero(self.label_facts.counts[:, :VOID].any(axis=0))
+        parts: tuple[Literal["labeled", "val"], ...] = ("labeled", "val")
+        known = [part for part in parts if getattr(self.files, part) is not None]
+        counts = np.concatenate([self.facts(part).counts for part in known])
+        values = np.flatnonzero(counts[:, :VOID].any(axis=0))
         count = int(values.max(initial=0)) + 1
         where = self.root / "labels"
         if count < 2:
@@ -116,10 +119,16 @@ class FolderDataModule(FileDataModule):
 
     def _hold_out(self, pairs: ImageFiles) -> tuple[ImageFiles, ImageFiles | None]:
         held = range(_FIFTH - 1, len(pairs), _FIFTH)
-        rank_zero_info(
-            f"{len(held)} of {len(pairs)} labelled images are held out for validation,"
-            f" every fifth: there is no {self.root / 'val'}"
-        )
+        if held:
+            rank_zero_info(
+                f"{len(held)} of {len(pairs)} labelled images are held out for"
+                f" validation, every fifth: there is no {self.root / 'val'}"
+            )
+        else:
+            rank_zero_warn(
+                f"nothing is validated: {len(pairs)} labelled images are too few to"
+                f" hold every fifth out, and there is no {self.root / 'val'}"
+            )
         rest = [index for index in range(len(pairs)) if index not in held]
         return pairs.take(rest), pairs.take(held) if held else None
 

@@ -244,3 +244,22 @@ def test_prediction_goes_through_the_loader() -> None:
     assert found is not None
     assert [part["name"] for part in found] == [["000000"], ["000001"], ["000002"]]
     assert all(part["label"][0].shape == (5, 7) for part in found)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"val_batch_size": 0}, "val_batch_size must be at least 1, got 0"),
+        ({"num_workers": -1}, "num_workers must be at least 0, got -1"),
+        ({"crop": (0, 8)}, "crop must be at least 1, got 0"),
+        ({"size": (8, 0)}, "size must be at least 1, got 0"),
+        ({"scale": (0.0, 1.0)}, r"scale must be .* got \(0.0, 1.0\)"),
+        ({"scale": (2.0, 1.0)}, r"scale must be .* got \(2.0, 1.0\)"),
+        ({"jitter": 1.5}, r"jitter must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_an_argument_out_of_its_range_is_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny.data(**options)

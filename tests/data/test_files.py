@@ -1,3 +1,5 @@
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,35 @@ def test_a_label_in_colour_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (2, 2)).save(tmp_path / "rgb.png")
     with pytest.raises(ValueError, match=r"index or palette .* RGB in .*rgb\.png"):
         read_label(tmp_path / "rgb.png")
+
+
+@pytest.mark.parametrize(("bits", "top"), [(1, 1), (2, 3), (4, 15)])
+def test_grey_labels_of_few_bits_hold_what_was_written(
+    tmp_path: Path, bits: int, top: int
+) -> None:
+    values = np.arange(top + 1, dtype=np.uint8)[None]
+    packed = np.packbits(np.unpackbits(values[..., None], axis=-1)[..., -bits:])
+    write_png(tmp_path / "few.png", packed.tobytes(), width=top + 1, bits=bits)
+    assert read_label(tmp_path / "few.png").tolist() == values.tolist()
+
+
+def write_png(path: Path, row: bytes, *, width: int, bits: int) -> None:
+    """Write a grey PNG of one row, as Pillow itself cannot."""
+    header = struct.pack(">IIBBBBB", width, 1, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        content += struct.pack(">I", len(data)) + name + data
+        content += struct.pack(">I", zlib.crc32(name + data))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_images_of_more_bits_are_refused(tmp_path: Path, dtype: type) -> None:
+    path = tmp_path / "wide.tif"
+    Image.fromarray(np.full((3, 4), 40_000, dtype)).save(path)
+    with pytest.raises(ValueError, match=r"8 bits a channel, got mode .*wide\.tif"):
+        read_image(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

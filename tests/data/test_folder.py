@@ -51,10 +51,11 @@ def test_void_is_not_counted_as_a_class(tmp_path: Path) -> None:
 
 
 def test_masks_of_0_and_255_are_told_from_two_classes(tmp_path: Path) -> None:
-    root = make_folder(tmp_path, labeled=1)
+    root = make_folder(tmp_path, labeled=2, val=1)
     values = np.zeros((24, 32), np.uint8)
     values[:5] = 255
-    Image.fromarray(values).save(root / "labels/00.png")
+    for label in ("labels/00.png", "labels/01.png", "val/labels/v0.png"):
+        Image.fromarray(values).save(root / label)
     with pytest.raises(ValueError, match=r"2 classes, got the values \[0, 255"):
         made(root)
 
@@ -70,8 +71,11 @@ def test_without_val_every_fifth_pair_is_held_out_and_it_is_said(
     assert "2 of 11 labelled images are held out" in caplog.text
 
 
-def test_fewer_than_five_pairs_train_without_validation(tmp_path: Path) -> None:
-    data = made(make_folder(tmp_path, labeled=4, val=0))
+def test_fewer_than_five_pairs_train_without_validation_and_it_is_said(
+    tmp_path: Path,
+) -> None:
+    with pytest.warns(UserWarning, match="4 labelled images are too few"):
+        data = made(make_folder(tmp_path, labeled=4, val=0))
     assert data.val is None
     assert len(data.labeled) == 4
 
@@ -229,8 +233,42 @@ def test_a_broken_image_to_predict_comes_as_an_error(tmp_path: Path) -> None:
     assert ["error" in item for item in items].count(True) == 1
 
 
+def test_nothing_to_evaluate_is_an_error(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    with pytest.raises(ValueError, match="there must be images to test, got none"):
+        made(root, "test")
+
+
 def test_test_images_are_read_if_there_are_any(tmp_path: Path) -> None:
     root = make_folder(tmp_path)
-    assert made(root, "test").test is None
     save_pair(root / "test/images/t.png", root / "test/labels/t.png")
     assert len(made(root, "test").test) == 1
+
+
+@pytest.mark.parametrize("val", [0, 2])
+def test_a_class_that_is_only_in_validation_counts(tmp_path: Path, val: int) -> None:
+    root = make_folder(tmp_path, labeled=6, val=val)
+    label = root / ("val/labels/v1.png" if val else "labels/04.png")
+    values = np.asarray(Image.open(label)).copy()
+    values[0, 0] = 5
+    Image.fromarray(values).save(label)
+    assert made(root).num_classes == 6
+
+
+def test_one_unlabelled_image_is_left_out_and_it_is_said(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"u0\.png is left out"):
+        assert made(make_folder(tmp_path, unlabeled=1)).unlabeled is None
+
+
+def test_two_images_to_predict_of_one_name_are_told(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    save_pair(root / "unlabeled/u0.jpg", None)
+    with pytest.raises(ValueError, match=r"u0\.jpg and .*u0\.png"):
+        made(root, "predict")
+
+
+def test_arguments_are_kept_as_plain_values(tmp_path: Path) -> None:
+    data = FolderDataModule(make_folder(tmp_path), predict=tmp_path, batch_size=2)
+    assert data.hparams["root"] == data.hparams["predict"] == str(tmp_path)
+    assert data.hparams["batch_size"] == 2
+    assert "transform" not in data.hparams

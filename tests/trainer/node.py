@@ -6,10 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 
 from lightning_classmix import ClassMix
 from tests import tiny
+
+
+class Seen(Callback):
+    """Note the labelled images."""
+
+    def __init__(self) -> None:
+        self.images: list[float] = []
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        """Note one pixel of each."""
+        self.images += batch["labeled"]["image"][:, 0, 0, 0].tolist()
 
 
 def main(folder: Path) -> None:
@@ -23,10 +41,15 @@ def main(folder: Path) -> None:
     trainer: Trainer = tiny.trainer(
         devices=1, num_nodes=2, strategy="ddp", max_steps=10, limit_val_batches=0
     )
+    seen = Seen()
+    trainer.callbacks.insert(0, seen)  # type: ignore[attr-defined]
     trainer.fit(module, tiny.data(labeled=8, unlabeled=20))
-    state = module.teacher.state_dict()
     place = {"world": trainer.world_size, "node": trainer.node_rank}
-    torch.save(place | {"teacher": state}, folder / f"{trainer.global_rank}.pt")
+    found = {"teacher": module.teacher.state_dict(), "images": seen.images}
+    torch.save(
+        place | found,
+        folder / f"{trainer.global_rank}.pt",
+    )
 
 
 if __name__ == "__main__":

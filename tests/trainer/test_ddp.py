@@ -2,6 +2,7 @@
 
 import copy
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,16 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
-from lightning_classmix import ClassMix, SemiSupervisedDataModule, Supervised
+from lightning_classmix import (
+    ClassMix,
+    FolderDataModule,
+    SemiSupervisedDataModule,
+    Supervised,
+)
+from lightning_classmix.callbacks import PredictionWriter
 from lightning_classmix.teacher import Teacher
 from tests import tiny
+from tests.images import make_folder
 
 
 class Diary(Callback):
@@ -81,6 +89,38 @@ def test_teachers_are_the_same_on_both_ranks_and_masks_are_not(tmp_path: Path) -
     assert len(one["target"]) == 49
     pairs = zip(one["target"], other["target"], strict=True)
     assert not any(first.equal(second) for first, second in pairs)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_statistics_of_the_teachers_are_the_same_too(
+    tmp_path: Path, accumulate: int
+) -> None:
+    data = tiny.data(labeled=8, unlabeled=20)
+    options = {"max_steps": 6, "accumulate_grad_batches": accumulate}
+    one, other = fit(tmp_path, module(), data, **options)
+    assert any("running_mean" in name for name in one["teacher"])
+    for name, value in one["teacher"].items():
+        assert value.equal(other["teacher"][name]), name
+
+
+def test_a_loss_that_is_no_number_on_one_rank_stops_both(tmp_path: Path) -> None:
+    class Poisoned(ClassMix):
+        def _check_losses(self, **options: bool) -> None:
+            if (self.global_rank, self.global_step) == (1, 3):
+                self.losses = {"train_loss": torch.tensor(torch.nan)}
+            try:
+                super()._check_losses(**options)
+            except FloatingPointError as error:
+                (tmp_path / f"{self.global_rank}.txt").write_text(str(error))
+                time.sleep(0.5)  # one that fails ends the other
+                raise
+
+    data = tiny.data(labeled=8, unlabeled=20)
+    poisoned = Poisoned(tiny.CLASSES, network=tiny.network())
+    with pytest.raises(Exception, match="losses must be finite"):
+        fit(tmp_path, poisoned, data, log_every_n_steps=3)
+    assert "others on another device at step 3" in (tmp_path / "0.txt").read_text()
+    assert "train_loss nan at step 3" in (tmp_path / "1.txt").read_text()
 
 
 def test_masks_differ_between_ranks_even_for_the_same_images() -> None:
@@ -228,3 +268,29 @@ def test_a_teacher_with_synchronised_norm_labels_without_a_collective(
         torch.distributed.destroy_process_group()
     assert logits.shape == (2, tiny.CLASSES, 8, 8)
     assert issubclass(type(converted), Supervised)
+
+
+class Tally(PredictionWriter):
+    """Write down what each rank knows at the end."""
+
+    def on_predict_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        super().on_predict_end(trainer, pl_module)
+        path = self.predictions.parent / f"{trainer.global_rank}.pt"
+        torch.save((self.written, self.faults), path)
+
+
+def test_every_rank_knows_of_all_predictions_and_faults(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", unlabeled=7)
+    (root / "unlabeled/u3.png").write_bytes(b"no image")
+    data = FolderDataModule(root, num_workers=0)
+    trainer = tiny.trainer(
+        devices=2, strategy="ddp_fork", callbacks=[Tally(str(tmp_path))]
+    )
+    trainer.predict(
+        Supervised(3, network=tiny.network()), data, return_predictions=False
+    )
+    for rank in (0, 1):
+        written, faults = torch.load(tmp_path / f"{rank}.pt")
+        assert written == 6
+        assert ["u3.png" in fault for fault in faults] == [True]
+    assert len(list((tmp_path / "predictions/labels").iterdir())) == 6

@@ -18,6 +18,7 @@ class Counts(Callback):
 
     def __init__(self) -> None:
         self.steps = self.moves = 0
+        self.copied = False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
         self.before = pl_module.teacher.network.network[0].weight.clone()
@@ -31,6 +32,8 @@ class Counts(Callback):
         now = pl_module.teacher.network.network[0].weight.clone()
         self.moves += not now.equal(self.before)
         self.before = now
+        if self.steps == self.moves == 1:
+            self.copied |= now.equal(pl_module.student.network[0].weight)
 
 
 def fit(**options: Any) -> tuple[Counts, EMATeacher, Trainer]:  # noqa: ANN401
@@ -98,6 +101,8 @@ def test_a_step_that_loss_scaling_skips_does_not_move_the_teacher() -> None:
     assert trainer.global_step == 14
     assert 0 < counts.steps < 14
     assert counts.steps == counts.moves == teacher.updates
+    # The first update copies the student, however many steps were skipped before.
+    assert counts.copied
 
 
 def test_a_skipped_step_of_a_fused_optimizer_does_not_move_the_teacher() -> None:
@@ -117,3 +122,15 @@ def test_the_callback_stops_to_listen_when_a_run_ends() -> None:
     trainer.optimizers[0].step()
     assert teacher.updates == updates
     assert not teacher._stepped
+
+
+def test_the_callback_stops_to_listen_when_a_run_fails() -> None:
+    class Failure(Callback):
+        def on_train_batch_end(self, *_: object) -> None:
+            raise RuntimeError("on purpose")
+
+    teacher = EMATeacher()
+    trainer = tiny.trainer(callbacks=[teacher, Failure()])
+    with pytest.raises(RuntimeError, match="on purpose"):
+        trainer.fit(ClassMix(tiny.CLASSES, network=tiny.network()), tiny.data())
+    assert not teacher._hooks

@@ -62,6 +62,31 @@ def test_the_last_checkpoint_is_not_written_over(tmp_path: Path) -> None:
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
 
 
+def test_weights_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
+    class PoisonGradient(Callback):
+        def on_before_optimizer_step(
+            self,
+            trainer: Trainer,
+            pl_module: LightningModule,
+            optimizer: object,
+        ) -> None:
+            if trainer.global_step == 8:  # its loss was still a number
+                weight: Any = next(pl_module.parameters())
+                nn.init.constant_(weight.grad, torch.nan)
+
+    keep = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=3)
+    trainer = tiny.trainer(
+        max_steps=30,
+        callbacks=[PoisonGradient(), keep],
+        enable_checkpointing=True,
+        limit_val_batches=0,
+    )
+    module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=0)
+    with pytest.raises(FloatingPointError, match=r"got weight .* nan at step 9"):
+        trainer.fit(module, tiny.data())
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 6
+
+
 def test_a_run_of_numbers_goes_on() -> None:
     module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=0)
     trainer = tiny.trainer(max_steps=12, log_every_n_steps=2)

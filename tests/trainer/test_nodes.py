@@ -38,3 +38,7 @@ def test_two_nodes_train_one_teacher(tmp_path: Path) -> None:
     assert [(rank["world"], rank["node"]) for rank in ranks] == [(2, 0), (2, 1)]
     for key, value in ranks[0]["teacher"].items():
         assert value.equal(ranks[1]["teacher"][key]), key
+    # Two steps of two images on two nodes make a pass over the eight.
+    first, other = (rank["images"] for rank in ranks)
+    for step in range(0, 20, 4):
+        assert len({*first[step : step + 4], *other[step : step + 4]}) == 8

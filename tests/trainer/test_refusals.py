@@ -53,15 +53,20 @@ def test_strategies_that_keep_weights_whole_are_not() -> None:
         check_strategy(stub(DeepSpeedStrategy, config=config))
 
 
-def test_a_fit_asks_for_its_strategy() -> None:
-    class Sharded(SingleDeviceStrategy, FSDPStrategy):
-        def __init__(self) -> None:
-            SingleDeviceStrategy.__init__(self)
+def test_a_fit_asks_before_the_strategy_is_set_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
 
-    trainer = tiny.trainer()
-    trainer.strategy.__class__ = Sharded
-    with pytest.raises(ValueError, match="whole weights"):
-        EMATeacher().on_fit_start(trainer, module())
+    def set_up(self: SingleDeviceStrategy, trainer: object) -> None:
+        assert asked == [self], "weights would be in pieces by now"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lightning_classmix.teacher.check_strategy", asked.append)
+    monkeypatch.setattr(SingleDeviceStrategy, "setup", set_up)
+    with pytest.raises(SystemExit):
+        tiny.trainer().fit(module(), tiny.data())
+    assert asked
 
 
 def test_stochastic_weight_averaging_is_refused() -> None:
@@ -70,6 +75,15 @@ def test_stochastic_weight_averaging_is_refused() -> None:
     with pytest.raises(ValueError, match="must not hold StochasticWeightAveraging"):
         trainer.fit(module(), tiny.data())
     assert trainer.global_step == 0
+
+
+def test_a_teacher_of_another_class_is_a_second_one() -> None:
+    class Mine(EMATeacher):
+        pass
+
+    trainer = tiny.trainer(callbacks=[EMATeacher(), Mine()])
+    with pytest.raises(ValueError, match="one teacher, got EMATeacher, Mine"):
+        trainer.fit(module(), tiny.data())
 
 
 def test_two_teachers_are_refused_by_the_trainer() -> None:

@@ -58,6 +58,7 @@ def run(
     workers: int,
     every: int,
     accumulate: int = 1,
+    interval: float | None = 3,
     **fit: Any,  # noqa: ANN401
 ) -> tuple[dict[str, Any], Order]:
     """Train to the end; return the last checkpoint's content, and the order."""
@@ -79,17 +80,22 @@ def run(
         crop=(12, 12),
         num_workers=workers,
     )
-    keep = ModelCheckpoint(
-        folder, "{step}", every_n_train_steps=every, save_top_k=-1, save_last=True
+    when: dict[str, Any] = (
+        {"every_n_train_steps": every} if every else {"every_n_epochs": 1}
     )
+    keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, save_last=True, **when)
+    evaluation: dict[str, Any] = {
+        "val_check_interval": interval,
+        "check_val_every_n_epoch": None if isinstance(interval, int) else 1,
+        "limit_val_batches": 1.0 if interval else 0,
+    }
     order = Order()
     trainer = tiny.trainer(
         max_steps=STEPS,
         callbacks=[keep, order],
         enable_checkpointing=True,
         accumulate_grad_batches=accumulate,
-        val_check_interval=3,
-        check_val_every_n_epoch=None,
+        **evaluation,
     )
     trainer.fit(module, data, **fit)
     trainer.save_checkpoint(folder / "end.ckpt")
@@ -145,6 +151,23 @@ def test_everything_is_equal_at_the_end(
     assert rest.seen == {at: order.seen[at] for at in rest.seen}
     assert min(rest.seen) == order.steps.index(step) + 1
     assert max(rest.seen) == max(order.seen)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("validated", [True, False])
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_the_checkpoint_of_an_epoch_goes_on_with_the_next(
+    epoch: int, validated: bool, tmp_path: Path
+) -> None:
+    interval = 1.0 if validated else None
+    options: dict[str, Any] = {"workers": 0, "every": 0, "interval": interval}
+    whole, order = run(tmp_path / "whole", **options)
+    half = tmp_path / "whole" / f"step={epoch * EPOCH}.ckpt"
+    resumed, rest = run(tmp_path / "resumed", **options, ckpt_path=str(half))
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert same(whole[part], resumed[part]), part
+    assert rest.seen == {at: order.seen[at] for at in rest.seen}
+    assert list(rest.seen) == list(range(epoch * EPOCH, STEPS))
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
