@@ -129,6 +129,13 @@ class ClassMix(Supervised):
         super().setup(stage)
         warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
 
+    def on_fit_start(self) -> None:
+        """Read the weights that a new fit starts from, for the teacher too."""
+        new = self._pretrained is not None or self.student_weights is not None
+        super().on_fit_start()
+        if new:
+            self.teacher.network.load_state_dict(self.student.state_dict())
+
     def _trained_networks(self) -> list[nn.Module]:
         return [self.student, self.teacher.network]
 

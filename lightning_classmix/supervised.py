@@ -170,27 +170,31 @@ class Supervised(LightningModule):
     def setup(self, stage: str) -> None:
         """Prepare the networks for a fit, and agree on the base seed.
 
-        The student is put into train mode, whatever was called before, and a new fit
-        reads the weights that it starts from.
+        The student is put into train mode, whatever was called before.
         """
         if stage != "fit":
             return
-        self.train()
-        self._checked = False
         # A checkpoint that is resumed is read after this, and brings its own.
         self.base_seed = self.trainer.strategy.broadcast(torch.initial_seed())
-        if self.trainer.ckpt_path is None:
-            if self._pretrained is not None:
-                encoder = self._pretrained().encoder
-                self.student.encoder.load_state_dict(encoder.state_dict())  # type: ignore[union-attr]
-            if self.student_weights is not None:
-                load_student(self.student, Path(self.student_weights))
-        self._pretrained = self.student_weights = None
+        self.train()
+        self._checked = False
         for network in self._trained_networks():
             if self.channels_last:
                 network.to(memory_format=torch.channels_last)
             if self.compiled:
                 network.compile()
+
+    def on_fit_start(self) -> None:
+        """Read the weights that a new fit starts from.
+
+        A checkpoint that is resumed was read before, and left nothing to read.
+        """
+        if self._pretrained is not None:
+            encoder = self._pretrained().encoder
+            self.student.encoder.load_state_dict(encoder.state_dict())  # type: ignore[union-attr]
+        if self.student_weights is not None:
+            load_student(self.student, Path(self.student_weights))
+        self._pretrained = self.student_weights = None
 
     def _trained_networks(self) -> list[nn.Module]:
         """Return the networks that run in a training step."""

@@ -14,7 +14,8 @@ from tests import tiny
 def fit(**options: Any) -> LastCheckpoint:  # noqa: ANN401
     last = LastCheckpoint()
     callbacks = [last, *options.pop("callbacks", [])]
-    module = Supervised(tiny.CLASSES, network=tiny.network(), lr=0.0)
+    network = tiny.network(norm=False)  # nothing moves, nothing gets better
+    module = Supervised(tiny.CLASSES, network=network, lr=0.0)
     tiny.trainer(callbacks=callbacks, **options).fit(module, tiny.data())
     return last
 
@@ -32,7 +33,7 @@ def test_the_last_step_is_kept_though_nothing_got_better(tmp_path: Path) -> None
     )
     assert last.path == tmp_path / "last.ckpt"
     assert step(last.path) == 7
-    assert step(Path(best.best_model_path)) < 7
+    assert step(Path(best.best_model_path)) == 2
 
 
 def test_it_is_written_at_every_validation(tmp_path: Path) -> None:

@@ -124,10 +124,10 @@ def test_images_are_resized_and_labels_with_them_by_their_nearest_value() -> Non
     grey = np.kron([[0, 200], [100, 255]], np.ones((4, 4))).astype(np.uint8)
     image = np.stack([grey] * 3, axis=-1)
     label = np.kron([[0, 7], [3, 255]], np.ones((4, 4))).astype(np.uint8)
-    transform = Transform(size=(4, 6), mean=(0.0,) * 3, std=(1.0,) * 3)
+    transform = Transform(size=(3, 5), mean=(0.0,) * 3, std=(1.0,) * 3)
     sample = transform(image, label)
-    assert sample["image"].shape == (3, 4, 6)
-    assert sample["label"].shape == sample["valid"].shape == (4, 6)
+    assert sample["image"].shape == (3, 3, 5)
+    assert sample["label"].shape == sample["valid"].shape == (3, 5)
     assert set(sample["label"].flatten().tolist()) == {0, 3, 7, 255}
     assert sample["valid"].all()
     corner = sample["image"][0, [0, 0, -1, -1], [0, -1, 0, -1]] * 255

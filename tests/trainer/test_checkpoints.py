@@ -53,11 +53,15 @@ def test_pretrained_weights_are_not_fetched_again(
         return created(name, encoder, weights, *rest)
 
     monkeypatch.setattr(factory, "_create", create)
-    loaded = ClassMix.load_from_checkpoint(path)
-    new = ClassMix(tiny.CLASSES, model="unet", encoder="resnet18")
-    for module in (loaded, new):
-        tiny.trainer().validate(module, tiny.data(), ckpt_path=str(path), verbose=False)
-        tiny.trainer(max_steps=6).fit(module, tiny.data(), ckpt_path=str(path))
+
+    def new() -> ClassMix:
+        return ClassMix(tiny.CLASSES, model="unet", encoder="resnet18")
+
+    tiny.trainer().validate(
+        ClassMix.load_from_checkpoint(path), tiny.data(), verbose=False
+    )
+    tiny.trainer().validate(new(), tiny.data(), ckpt_path=str(path), verbose=False)
+    tiny.trainer(max_steps=6).fit(new(), tiny.data(), ckpt_path=str(path))
 
 
 def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
