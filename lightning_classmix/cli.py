@@ -223,7 +223,7 @@ def main() -> None:
         told = f"{', '.join(known)}, got {command or 'none'}{near(command, known)}"
         fail(f"the command must be one of {told}", status=2)
     if command in COMMANDS:
-        auto_cli(COMMANDS, prog="classmix", args=arguments)
+        auto_cli(COMMANDS, prog="classmix", args=arguments, parser_class=Parser)
         return
     for harmless in (
         "`isinstance.treespec",  # Lightning's own use of a renamed torch function

@@ -272,6 +272,11 @@ def test_commands_are_told(shell: Shell, command: str) -> None:
     assert "fit, validate, test, predict, demo" in last
 
 
+def test_a_mistake_in_the_demo_is_told_alike(shell: Shell) -> None:
+    last = shell.fails("demo --sed 3")
+    assert "sed is not an argument; did you mean seed" in last
+
+
 def test_a_missing_argument_is_named(shell: Shell) -> None:
     assert "data.root must be given" in shell.fails("fit --data FolderDataModule")
     assert "data must be given" in shell.fails("fit")

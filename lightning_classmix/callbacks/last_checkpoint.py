@@ -35,4 +35,4 @@ class LastCheckpoint(Callback):
         log_dir = trainer.log_dir or trainer.default_root_dir
         folder = getattr(best, "dirpath", None) or Path(log_dir) / "checkpoints"
         self.path, self._step = Path(folder) / "last.ckpt", trainer.global_step
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)
