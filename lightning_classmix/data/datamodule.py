@@ -266,11 +266,15 @@ class SemiSupervisedDataModule(LightningDataModule):
             **self._place(),
         )
 
-    def _place(self) -> dict[str, int]:
-        """Return the number of devices, and which of them this is."""
+    def _place(self) -> dict[str, Any]:
+        """Return the number of devices, the one this is, and whether it is a GPU."""
         if self.trainer is None:
-            return {"devices": 1, "rank": 0}
-        return {"devices": self.trainer.world_size, "rank": self.trainer.global_rank}
+            return {"devices": 1, "rank": 0, "pin_memory": False}
+        return {
+            "devices": self.trainer.world_size,
+            "rank": self.trainer.global_rank,
+            "pin_memory": self.trainer.strategy.root_device.type == "cuda",
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must share with this one."""

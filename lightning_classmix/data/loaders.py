@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lightning_classmix.data.datasets import TrainingView
@@ -18,6 +17,7 @@ def training_loader(
     num_workers: int,
     devices: int = 1,
     rank: int = 0,
+    pin_memory: bool = False,
 ) -> DataLoader[Any]:
     """Return a loader of full batches, ``steps`` an epoch, shuffled anew every pass.
 
@@ -29,6 +29,7 @@ def training_loader(
         num_workers: Worker processes; 0 loads in the main process.
         devices: Number of ranks that share the data set.
         rank: Rank of this process.
+        pin_memory: Whether batches go on to a GPU.
     """
     sampler = PassSampler(
         view, length=steps * batch_size, seed=seed, num_replicas=devices, rank=rank
@@ -39,7 +40,7 @@ def training_loader(
         sampler=sampler,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pin_memory,
         drop_last=True,
         collate_fn=collate,
     )
@@ -52,6 +53,7 @@ def evaluation_loader(
     num_workers: int,
     devices: int = 1,
     rank: int = 0,
+    pin_memory: bool = False,
 ) -> DataLoader[Any]:
     """Return a loader that goes through a data set once, in order.
 
@@ -64,7 +66,7 @@ def evaluation_loader(
         batch_size=batch_size,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pin_memory,
         collate_fn=collate,
     )
 
