@@ -1,8 +1,8 @@
-"""What a teacher cannot stand beside, said before the first step."""
+"""What a teacher cannot stand beside or do without, said before the first step."""
 
 from collections.abc import Sequence
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
     WeightAveraging,
@@ -74,3 +74,33 @@ def check_optimizers(optimizers: list[Optimizer], teacher: nn.Module) -> None:
                         "optimizers must hold the student's parameters only, got the"
                         f" teacher's {names[id(weight)]}; use student.parameters()"
                     )
+
+
+def check_alike(module: LightningModule, student: object, teacher: object) -> None:
+    """Refuse a module without a student and a teacher of the same make.
+
+    Raises:
+        TypeError: If they are not networks with the same tensors.
+    """
+    if (
+        not isinstance(student, nn.Module)
+        or not isinstance(teacher, nn.Module)
+        or student.state_dict().keys() != teacher.state_dict().keys()
+    ):
+        raise TypeError(
+            "EMATeacher must watch a module with a student and a teacher of the same"
+            f" make, got {type(module).__name__}"
+        )
+
+
+def check_no_statistics(teacher: nn.Module) -> None:
+    """Refuse to label by statistics of batch norm that nothing moves.
+
+    Raises:
+        ValueError: If the teacher has float buffers.
+    """
+    if any(buffer.is_floating_point() for buffer in teacher.buffers()):
+        raise ValueError(
+            "average_buffers must be True for teacher_mode='eval', got False; the"
+            " teacher would label by the batch-norm statistics that it began with"
+        )

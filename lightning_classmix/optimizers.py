@@ -57,24 +57,6 @@ def build_optimizer(
     return optimizer, PolynomialDecay(optimizer, steps)
 
 
-def adopt_arguments(resumed: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:
-    """Give a resumed optimizer the rates and the decay of a new one.
-
-    Where nothing differs, nothing changes. Groups that joined on the way stay as they
-    are.
-
-    Args:
-        resumed: Optimizer with the state of an earlier run, somewhere in its schedule.
-        new: Optimizer that the arguments of this run make, at step 0.
-    """
-    for group, wanted in zip(resumed.param_groups, new.param_groups, strict=False):
-        group["weight_decay"] = wanted["weight_decay"]
-        if group["initial_lr"] != wanted["initial_lr"]:
-            share = group["lr"] / group["initial_lr"] if group["initial_lr"] else 1.0
-            group["initial_lr"] = wanted["initial_lr"]
-            group["lr"] = share * wanted["initial_lr"]
-
-
 class PolynomialDecay(LRScheduler):
     """Multiply the rate that each group began with by ``ops.poly``.
 

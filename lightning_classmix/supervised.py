@@ -19,7 +19,8 @@ from lightning_classmix.metrics import Scoreboard, Scores
 from lightning_classmix.models.factory import build_model
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.weights import load_student
-from lightning_classmix.optimizers import adopt_arguments, build_optimizer
+from lightning_classmix.optimizers import build_optimizer
+from lightning_classmix.resuming import adopt_arguments, class_paths, end_epoch
 
 
 class Supervised(LightningModule):
@@ -360,17 +361,13 @@ class Supervised(LightningModule):
         """
         self._check_losses(weights=True)
         checkpoint["base_seed"] = self.base_seed
-        parts = {"model": self, "data": getattr(self.trainer, "datamodule", None)}
-        checkpoint["class_paths"] = {
-            name: f"{type(part).__module__}.{type(part).__qualname__}"
-            for name, part in parts.items()
-            if part is not None and type(part).__module__ != "__main__"
-        }
+        data = getattr(self.trainer, "datamodule", None)
+        checkpoint["class_paths"] = class_paths(model=self, data=data)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the base seed; a loaded network needs no pretrained weights."""
         self.base_seed = checkpoint["base_seed"]
-        _end_epoch(checkpoint.get("loops", {}).get("fit_loop"))
+        end_epoch(checkpoint)
         self._pretrained = self.student_weights = None
 
 
@@ -378,20 +375,3 @@ def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     if logits.shape[-2:] == tuple(size):
         return logits
     return functional.interpolate(logits, tuple(size), mode="bilinear")
-
-
-def _end_epoch(loop: dict[str, Any] | None) -> None:
-    """Let a checkpoint that was written at the end of an epoch begin with the next one.
-
-    Lightning counts such an epoch as processed and not as completed, and would go
-    through its end again, which skips a pass of the data.
-    """
-    if loop is None:
-        return
-    epoch, batch = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
-    if epoch["current"]["processed"] == epoch["current"]["completed"]:
-        return
-    for counts in (epoch["total"], epoch["current"]):
-        counts["completed"] = counts["processed"]
-    batch["current"] = dict.fromkeys(batch["current"], 0)
-    batch["is_last_batch"] = False

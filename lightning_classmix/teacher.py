@@ -13,7 +13,9 @@ from torch.utils.hooks import RemovableHandle
 
 from lightning_classmix import ops
 from lightning_classmix.conflicts import (
+    check_alike,
     check_callbacks,
+    check_no_statistics,
     check_optimizers,
     check_strategy,
 )
@@ -111,22 +113,15 @@ class EMATeacher(Callback):
             ValueError: If the teacher would label with statistics that never move.
         """
         student, teacher = _networks(pl_module)
-        _check_alike(pl_module, student, teacher)
-        self._check_statistics(pl_module, teacher)
+        check_alike(pl_module, student, teacher)
+        mode = getattr(pl_module.teacher, "mode", "train")
+        if mode == "eval" and not self.average_buffers:
+            check_no_statistics(teacher)
         teacher.requires_grad_(False)  # unfreeze() may have been called
         if trainer.global_step == 0 and trainer.ckpt_path is None:
             teacher.load_state_dict(student.state_dict())
             self.updates, self._averages = 0, {}
         self._hold(teacher)
-
-    def _check_statistics(self, module: LightningModule, teacher: nn.Module) -> None:
-        mode = getattr(module.teacher, "mode", "train")
-        moving = any(b.is_floating_point() for b in teacher.buffers())
-        if not self.average_buffers and mode == "eval" and moving:
-            raise ValueError(
-                "average_buffers must be True for teacher_mode='eval', got False; the"
-                " teacher would label by the batch-norm statistics that it began with"
-            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start to listen to the optimizers.
@@ -272,15 +267,3 @@ def _networks(module: LightningModule) -> tuple[Any, Any]:
     teacher = getattr(module, "teacher", None)
     averaged = teacher.network if isinstance(teacher, Teacher) else teacher
     return getattr(module, "student", None), averaged
-
-
-def _check_alike(module: LightningModule, student: object, teacher: object) -> None:
-    if (
-        not isinstance(student, nn.Module)
-        or not isinstance(teacher, nn.Module)
-        or student.state_dict().keys() != teacher.state_dict().keys()
-    ):
-        raise TypeError(
-            "EMATeacher must watch a module with a student and a teacher of the same"
-            f" make, got {type(module).__name__}"
-        )
