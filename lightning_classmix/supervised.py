@@ -178,7 +178,7 @@ class Supervised(LightningModule):
         # A checkpoint that is resumed is read after this, and brings its own.
         self.base_seed = self.trainer.strategy.broadcast(torch.initial_seed())
         self.train()
-        self._checked = False
+        self._checked, self.losses = False, {}
         for network in self._trained_networks():
             if self.channels_last:
                 network.to(memory_format=torch.channels_last)
