@@ -132,7 +132,7 @@ class Supervised(LightningModule):
         self.scored_step = 0
         """The optimizer step that it was at."""
 
-        # The encoder's weights are read in setup(), which a checkpoint never gets to.
+        # The encoder's weights are read when a fit starts that has no checkpoint.
         build = partial(
             build_model, model, encoder, num_classes, in_channels=in_channels
         )
@@ -186,7 +186,11 @@ class Supervised(LightningModule):
                 network.compile()
 
     def on_fit_start(self) -> None:
-        """Read the weights that a new fit starts from.
+        """Read the weights to start from, if our ``configure_optimizers`` did not."""
+        self._read_weights()
+
+    def _read_weights(self) -> None:
+        """Read the weights that a new fit starts from, once.
 
         A checkpoint that is resumed was read before, and left nothing to read.
         """
@@ -332,6 +336,9 @@ class Supervised(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Return the optimizer of the student, and its schedule per step."""
+        # The first that is called when a checkpoint has been read, and before callbacks
+        # begin: finders of rates and batch sizes must try the weights to start from.
+        self._read_weights()
         optimizer, schedule = self._new_optimizer()
         return {
             "optimizer": optimizer,

@@ -1,5 +1,6 @@
 """The newest checkpoint of a run, whatever its score."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ class LastCheckpoint(Callback):
     def __init__(self) -> None:
         self.path: Path | None = None
         """The file, once it was written."""
-        self._step = -1
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file, unless the validation is no part of training."""
@@ -29,10 +29,11 @@ class LastCheckpoint(Callback):
         self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
-        if trainer.fast_dev_run or trainer.global_step == self._step:  # type: ignore[attr-defined]
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         best: Any = trainer.checkpoint_callback
         log_dir = trainer.log_dir or trainer.default_root_dir
-        folder = getattr(best, "dirpath", None) or Path(log_dir) / "checkpoints"
-        self.path, self._step = Path(folder) / "last.ckpt", trainer.global_step
-        trainer.save_checkpoint(self.path, weights_only=False)
+        folder = getattr(best, "dirpath", None) or os.path.join(log_dir, "checkpoints")
+        place = os.path.join(folder, "last.ckpt")  # it may be an address
+        self.path = Path(place)
+        trainer.save_checkpoint(place, weights_only=False)

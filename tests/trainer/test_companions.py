@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.tuner.tuning import Tuner
 from torch import nn
 
-from lightning_classmix import ClassMix
+from lightning_classmix import ClassMix, build_model
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("accelerator")
@@ -46,6 +46,24 @@ def test_the_rate_finder_suggests_a_rate_and_leaves_the_weights(tmp_path: Path) 
         assert value.equal(before[key]), key
     trainer.fit(model, tiny.data())
     assert trainer.optimizers[0].param_groups[0]["initial_lr"] == model.lr
+
+
+def test_the_rate_finder_tries_and_keeps_the_weights_to_start_from(
+    tmp_path: Path,
+) -> None:
+    encoder: Any = build_model("unet", "resnet18", tiny.CLASSES).encoder
+    torch.save(encoder.state_dict(), tmp_path / "encoder.pth")
+    model = module(
+        network=None,
+        model="unet",
+        encoder="resnet18",
+        encoder_weights=str(tmp_path / "encoder.pth"),
+    )
+    keep = {"default_root_dir": tmp_path, "enable_checkpointing": True}
+    trainer = tiny.trainer(max_steps=-1, max_epochs=2, **keep)
+    Tuner(trainer).lr_find(model, tiny.data(), num_training=8, min_lr=1e-9)
+    found: Any = model.student.encoder
+    assert found.conv1.weight.equal(encoder.conv1.weight.to(model.device))
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using")
