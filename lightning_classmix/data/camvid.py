@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning_classmix.data.file_datamodule import FileDataModule, Files
-from lightning_classmix.data.files import ImageFiles, list_images, pair_up
+from lightning_classmix.data.files import list_images
+from lightning_classmix.data.image_files import ImageFiles
+from lightning_classmix.data.pairs import pair_up
 from lightning_classmix.ops import VOID
 
 CLASS_NAMES = (
@@ -49,6 +51,8 @@ class CamVidDataModule(FileDataModule):
             or None for all. The rest are unlabelled images. A smaller subset is part
             of a larger one, and every class is in it as soon as the count allows.
         size: Height and width that all images are resized to; None leaves them.
+        split: List file of the images that keep their labels, of which ``labeled``
+            takes the first; None draws them.
         predict: Folder of the images to predict; None for those of ``val``.
         seed: Decides which images keep their labels.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
@@ -65,12 +69,14 @@ class CamVidDataModule(FileDataModule):
         size: tuple[int, int] | None = (240, 320),
         seed: int = 0,
         *,
+        split: str | Path | None = None,
         predict: str | Path | None = None,
         **kwargs: Any,  # noqa: ANN401 - passed on
     ) -> None:
         super().__init__(
             root,
             labeled=labeled,
+            split=split,
             size=size,
             predict=predict,
             seed=seed,
@@ -83,16 +89,16 @@ class CamVidDataModule(FileDataModule):
 
     def list_files(self) -> Files:
         """Return the images with their labels; ``test`` if it is there."""
-        train, val, test = (self.root / name for name in ("train", "val", "test"))
-        return Files(
-            labeled=self._pairs(train),
-            val=self._pairs(val),
-            test=self._pairs(test) if test.is_dir() else None,
-        )
-
-    def _pairs(self, folder: Path) -> ImageFiles:
-        labels = folder.with_name(f"{folder.name}annot")
-        return pair_up(list_images(folder), folder, labels)
+        parts = {"labeled": "train", "val": "val"}
+        if (self.root / "test").is_dir():
+            parts["test"] = "test"
+        found: dict[str, ImageFiles] = {}
+        faults: list[str] = []
+        for part, name in parts.items():
+            folder, labels = self.root / name, self.root / f"{name}annot"
+            found[part], more = pair_up(list_images(folder), folder, labels)
+            faults += more
+        return Files(**found, faults=faults)
 
     def label_map(self) -> Mapping[int, int]:
         """Return the classes as they are, and void for 11."""

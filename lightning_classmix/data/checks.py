@@ -1,7 +1,6 @@
-"""What labelled files must be, said before anything is trained on them."""
+"""Labels and images, read before anything is trained on them."""
 
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,96 +8,75 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
 
-from lightning_classmix.data.files import raise_faults, read_image, read_label
+from lightning_classmix.data.files import raise_faults
+from lightning_classmix.data.image_files import ImageFiles
+from lightning_classmix.data.label_map import count_values
+
+CHECKED = 1000
+"""Labelled images of a set that are read to their end before the first step."""
 
 
 class LabelFacts(NamedTuple):
     """What reading label files once tells of them."""
 
+    values: NDArray[np.int64]
+    """Raw values that occur, in order, ``(V,)``."""
     counts: NDArray[np.int64]
-    """Pixels of each raw value in each file, ``(N, 256)``."""
-    sizes: NDArray[np.int64]
-    """Height and width of each file, ``(N, 2)``."""
+    """Pixels of each of them in each file, ``(N, V)``."""
 
 
-def read_facts(labels: Sequence[Path]) -> LabelFacts:
-    """Read label files.
+def read_facts(files: ImageFiles) -> LabelFacts:
+    """Read all labels, and no image.
 
     Raises:
         ValueError: If files cannot be read; it names each of them.
     """
-
-    def read(path: Path) -> tuple[NDArray[np.int64], tuple[int, ...]]:
-        label = read_label(path)
-        return np.bincount(label.ravel(), minlength=256), label.shape
-
-    facts, faults = _each(read, labels, "Reading labels")
-    raise_faults(faults)
-    counts, sizes = zip(*facts, strict=True)
-    return LabelFacts(np.stack(counts), np.array(sizes))
-
-
-def check_values(
-    labels: Sequence[Path], counts: NDArray[np.int64], values: Collection[int]
-) -> None:
-    """Check that label files hold no other values than they may.
-
-    Args:
-        labels: The files.
-        counts: Pixels of each raw value in each of them, int64 ``(N, 256)``.
-        values: Raw values that stand for a class or for void.
-
-    Raises:
-        ValueError: If there are other values; it names each file with its values.
-    """
-    other = counts.copy()
-    other[:, sorted(values)] = 0
-    raise_faults(
-        f"a label must hold values of {_ranges(values)}, got"
-        f" {', '.join(map(str, np.flatnonzero(other[index])[:10]))} in {labels[index]};"
-        " mend the file, or give num_classes"
-        for index in np.flatnonzero(other.any(axis=1)).tolist()
+    found, faults = for_each(
+        lambda index: count_values(files.raw_label(index)),
+        range(len(files)),
+        "Reading labels",
     )
+    raise_faults(faults)
+    return gather(found)
 
 
-def check_images(
-    images: Sequence[Path], labels: Sequence[Path], sizes: NDArray[np.int64]
-) -> None:
-    """Read labelled images to their end, and check that they fit their labels.
+def gather(
+    counted: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> LabelFacts:
+    """Put what ``count_values`` says of each file into one table."""
+    values = np.unique(np.concatenate([np.empty(0, int), *(v for v, _ in counted)]))
+    counts = np.zeros((len(counted), len(values)), np.int64)
+    for row, (occurring, pixels) in zip(counts, counted, strict=True):
+        row[np.searchsorted(values, occurring)] = pixels
+    return LabelFacts(values, counts)
 
-    Args:
-        images: The files.
-        labels: Files of their labels, in the same order.
-        sizes: Height and width of each label, ``(N, 2)``.
+
+def check_first(files: ImageFiles) -> None:
+    """Read labelled images as training does, all of a small set, some of a large one.
 
     Raises:
-        ValueError: If an image cannot be read, or its size is not that of its label;
-            it names all such files.
+        ValueError: If one cannot be read, differs in size from its label, or has a
+            value that is no class; it names all such files.
     """
-
-    def check(index: int) -> None:
-        width, height = read_image(images[index]).size
-        rows, columns = sizes[index]
-        if (height, width) != (rows, columns):
-            raise ValueError(
-                "an image and its label must have one size (height x width), got"
-                f" {height} x {width} in {images[index]} and {rows} x {columns} in"
-                f" {labels[index]}"
-            )
-
-    raise_faults(_each(check, range(len(images)), "Checking images")[1])
+    places = range(min(len(files), CHECKED))
+    raise_faults(for_each(files.__getitem__, places, "Checking images", keep=False)[1])
 
 
-def _each(
-    task: Callable[[Any], Any], items: Sequence[Any], title: str
+def for_each(
+    task: Callable[[Any], Any], items: Sequence[Any], title: str, *, keep: bool = True
 ) -> tuple[list[Any], list[str]]:
-    """Do ``task`` to all items, with a bar if that is slow; return results, faults."""
+    """Do ``task`` to all items, side by side, with a bar if that takes its time.
+
+    Returns:
+        The results, if they are to be kept, and what each ValueError or OSError says.
+    """
 
     def attempt(item: Any) -> Any:  # noqa: ANN401
         try:
-            return task(item)
+            result = task(item)
         except (ValueError, OSError) as error:
             return error
+        return result if keep else None
 
     results = thread_map(
         attempt,
@@ -109,14 +87,4 @@ def _each(
         disable=getattr(rank_zero_only, "rank", 0) != 0,
     )
     faults = [str(result) for result in results if isinstance(result, Exception)]
-    return results, faults
-
-
-def _ranges(values: Collection[int]) -> str:
-    """Tell whole numbers in words, such as ``0–10, 255``."""
-    numbers = sorted(values)
-    starts = [n for n in numbers if n - 1 not in values]
-    ends = [n for n in numbers if n + 1 not in values]
-    return ", ".join(
-        str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)
-    )
+    return [one for one in results if not isinstance(one, Exception)], faults

@@ -126,7 +126,7 @@ class SemiSupervisedDataModule(LightningDataModule):
         self.steps_per_epoch = steps_per_epoch
         self.num_workers, self.seed = num_workers, seed
         self._num_classes = num_classes
-        self.class_names, self.palette = class_names, palette
+        self._class_names, self._palette = class_names, palette
         self._base_seed: int | None = None
 
         for name, value, least in (
@@ -162,6 +162,16 @@ class SemiSupervisedDataModule(LightningDataModule):
     def num_classes(self) -> int | None:
         """Number of classes, C."""
         return self._num_classes
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the classes."""
+        return self._class_names
+
+    @property
+    def palette(self) -> Sequence[tuple[int, int, int]] | None:
+        """Colours of the classes, RGB in [0, 255]."""
+        return self._palette
 
     def setup(self, stage: str) -> None:
         """Check the training sets, and agree on the base seed with the other ranks."""

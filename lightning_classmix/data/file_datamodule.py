@@ -2,25 +2,27 @@
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
-from lightning_classmix.data.checks import (
-    LabelFacts,
-    check_images,
-    check_values,
-    read_facts,
-)
+from lightning_classmix.data.checks import LabelFacts, check_first, read_facts
 from lightning_classmix.data.datamodule import SemiSupervisedDataModule
-from lightning_classmix.data.files import ImageFiles, check_names, list_images
-from lightning_classmix.data.splits import covering_order, subset_size
+from lightning_classmix.data.files import list_images, raise_faults
+from lightning_classmix.data.image_files import ImageFiles
+from lightning_classmix.data.label_map import LabelMap
+from lightning_classmix.data.pairs import check_names
+from lightning_classmix.data.paths import Paths
+from lightning_classmix.data.splits import covering_order, read_split, subset_size
 from lightning_classmix.ops import VOID
+
+SPLIT_FILE = "split.txt"
+"""What the labelled images of a run are written to, in its folder."""
 
 
 class Files(NamedTuple):
@@ -30,31 +32,39 @@ class Files(NamedTuple):
     unlabeled: ImageFiles | None = None
     val: ImageFiles | None = None
     test: ImageFiles | None = None
+    faults: Sequence[str] = ()
+    """Files that lack their partner, and the like; each names its file."""
 
 
 class FileDataModule(SemiSupervisedDataModule):
     """The part that data modules over image and label files share.
 
-    A subclass tells its files and what their label values mean. All labels, and all
-    labelled images in use, are read once before the first step, so that a fault is
-    one error that names its file.
+    A subclass tells its files and what their label values mean. Before the first step
+    all files are looked for and the first 1,000 labelled images of each set are read,
+    so that a fault is one error that names its file.
 
     Args:
         root: Folder of the data set.
         labeled: How many of the labelled images keep their labels: a count, a share in
             (0, 1], or None for all.
+        split: Which of them, in which order: the name of a known split or the path of
+            a list file; None draws them.
         predict: Folder of the images to predict; None for the unlabelled ones.
-        seed: Decides which images keep their labels.
+        seed: Decides which images keep their labels if there is no ``split``.
         num_workers: Worker processes of each loader; 0 loads in the main process, None
             takes half of the cores, at most 4.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
     """
+
+    splits_of: ClassVar[str | None] = None
+    """Set whose splits are known by name."""
 
     def __init__(
         self,
         root: str | Path,
         *,
         labeled: int | float | None,
+        split: str | Path | None,
         predict: str | Path | None,
         seed: int,
         num_workers: int | None = None,
@@ -71,6 +81,7 @@ class FileDataModule(SemiSupervisedDataModule):
             **kwargs,
         )
         self.root, self.share, self.predict_folder = Path(root), labeled, predict
+        self.split = None if split is None else str(split)
         self._checked: set[str] = set()
         self._facts: dict[str, LabelFacts] = {}
 
@@ -83,17 +94,32 @@ class FileDataModule(SemiSupervisedDataModule):
         raise TypeError(f"{type(self).__name__} must tell its values in label_map()")
 
     @cached_property
-    def files(self) -> Files:
-        """The files, looked for once."""
+    def listed(self) -> Files:
+        """The files, looked for once, whatever faults were met."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"root must be a folder, got {self.root}")
         return self.list_files()
+
+    @property
+    def files(self) -> Files:
+        """The files.
+
+        Raises:
+            ValueError: If there are faults; it names each file.
+        """
+        raise_faults(self.listed.faults)
+        return self.listed
+
+    @cached_property
+    def classes(self) -> LabelMap:
+        """What the raw values of the label files mean."""
+        return LabelMap(self.label_map())
 
     def facts(self, part: Literal["labeled", "val", "test"]) -> LabelFacts:
         """Return what the labels of one part of the files hold; they are read once."""
         if part not in self._facts:
             files: ImageFiles | None = getattr(self.files, part)
-            self._facts[part] = read_facts(files.labels or () if files else ())
+            self._facts[part] = read_facts(files or ImageFiles((), (), root=self.root))
         return self._facts[part]
 
     def keep_arguments(self) -> None:
@@ -115,7 +141,7 @@ class FileDataModule(SemiSupervisedDataModule):
             ValueError: If a file has a fault; it names each such file.
         """
         if stage == "fit":
-            self._choose()
+            self._deal_out()
         if stage in ("fit", "validate"):
             self.val = self._evaluated("val")
         if stage == "test":
@@ -124,25 +150,38 @@ class FileDataModule(SemiSupervisedDataModule):
             self.predict = self._predicted()
         super().setup(stage)
 
-    def _choose(self) -> None:
+    def choose(self) -> list[int]:
+        """Return which of the labelled images keep their labels, in order of the split.
+
+        All labels are read if a subset is to be drawn, and none if it is given.
+        """
+        pool = self.files.labeled
+        if self.split is not None:
+            order = read_split(self.split, pool.names(), dataset=self.splits_of)
+        elif self.share is None:
+            order = list(range(len(pool)))
+        else:
+            order = covering_order(self._present(pool), seed=self.seed)
+        return order[: subset_size(self.share, len(order))]
+
+    def _deal_out(self) -> None:
         """Deal the training images out to ``labeled`` and ``unlabeled``, once."""
         if "fit" in self._checked:
             return
-        pool, facts = self.files.labeled, self.facts("labeled")
-        check_values(pool.labels or (), facts.counts, self.label_map())
-        count = subset_size(self.share, len(pool))
-        order = covering_order(self._present(facts.counts), seed=self.seed)
-        kept, rest = sorted(order[:count]), sorted(order[count:])
-        labeled = pool.take(kept, self._classes())
-        check_images(labeled.images, labeled.labels or (), facts.sizes[kept])
-        unlabeled = pool.take(rest).images
-        if self.files.unlabeled is not None:
-            unlabeled += self.files.unlabeled.images
+        pool, more = self.files.labeled, self.files.unlabeled
+        kept = sorted(self.choose())
+        rest = sorted({*range(len(pool))} - {*kept})
+        labeled = pool.take(kept, self.classes)
+        check_first(labeled)
+        unlabeled = more.images if more else Paths()
+        if rest:
+            unlabeled = Paths([*pool.images.take(rest).strings(), *unlabeled.strings()])
         if len(unlabeled) == 1:
             rank_zero_warn(
-                f"{unlabeled[0]} is left out: one unlabelled image is no use"
+                f"{unlabeled[0]} is left out: one unlabelled image is no use, as each"
+                " is pasted into another; add more, or use Supervised"
             )
-            unlabeled = []
+            unlabeled = Paths()
         self.labeled = labeled
         self.unlabeled = ImageFiles(unlabeled, root=self.root) if unlabeled else None
         self._checked.add("fit")
@@ -152,12 +191,11 @@ class FileDataModule(SemiSupervisedDataModule):
         files: ImageFiles | None = getattr(self.files, part)
         if files is None:
             return None
+        evaluated = files.take(range(len(files)), self.classes)
         if part not in self._checked:
-            facts, labels = self.facts(part), files.labels or ()
-            check_values(labels, facts.counts, self.label_map())
-            check_images(files.images, labels, facts.sizes)
+            check_first(evaluated)
             self._checked.add(part)
-        return files.take(range(len(files)), self._classes())
+        return evaluated
 
     def _predicted(self) -> ImageFiles | None:
         if self.predict_folder is not None:
@@ -170,20 +208,61 @@ class FileDataModule(SemiSupervisedDataModule):
             files = ImageFiles(files.images, root=files.root)
         return files
 
-    def _classes(self) -> NDArray[np.uint8]:
-        """Return the class of each raw value, uint8 ``(256,)``."""
-        classes = np.full(256, VOID, np.uint8)
-        for value, label in self.label_map().items():
-            classes[value] = label
-        return classes
-
-    def _present(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _present(self, pool: ImageFiles) -> NDArray[np.bool_]:
         """Return whether image i holds class c, bool ``(N, 256)``; never void."""
-        present = np.zeros(counts.shape, dtype=bool)
-        for value, label in self.label_map().items():
-            if label != VOID:
-                present[:, label] |= counts[:, value] > 0
+        facts = self.facts("labeled")
+        classes = self.classes.look_up(facts.values)
+        wrong = np.flatnonzero(facts.counts[:, classes < 0].any(axis=1)).tolist()
+        raise_faults(
+            self.classes.fault(facts.values, facts.counts[index], path=path)
+            for index, path in zip(wrong, pool.take(wrong).labels or (), strict=True)
+        )
+        present = np.zeros((len(facts.counts), VOID + 1), dtype=bool)
+        for label, counts in zip(classes, facts.counts.T, strict=True):
+            present[:, label] |= counts > 0
+        present[:, VOID] = False
         return present
+
+    def train_dataloader(self) -> Any:  # noqa: ANN401 - as its parent's
+        """Return the loader of batches, and write the split to the run's folder."""
+        trainer = self.trainer
+        if trainer is not None and trainer.loggers and trainer.log_dir:
+            folder = Path(trainer.log_dir)
+            if trainer.is_global_zero:
+                self.write_split(folder / SPLIT_FILE)
+        return super().train_dataloader()
+
+    def write_split(self, path: Path) -> None:
+        """Write down which images are labelled, as a list file."""
+        files = self.labeled
+        if isinstance(files, ImageFiles):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{name}\n" for name in files.names()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must share with this one: the split, too."""
+        labeled = self.labeled
+        names = labeled.names() if isinstance(labeled, ImageFiles) else []
+        return super().state_dict() | {"split": names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the base seed of the run that is resumed.
+
+        Raises:
+            ValueError: If other images were labelled there.
+        """
+        super().load_state_dict(state)
+        if "fit" not in self._checked or "split" not in state:
+            return
+        then, now = {*state["split"]}, {*self.state_dict()["split"]}
+        if then != now:
+            other = sorted(then ^ now)
+            raise ValueError(
+                "the labelled images of a resumed run must be those that it began with,"
+                f" got {len(now)} for {len(then)}, of which {len(then & now)} are the"
+                f" same ({other[0]} is not); give the same labeled, seed and split, or"
+                f" that run's {SPLIT_FILE} as split"
+            )
 
 
 def _workers() -> int:

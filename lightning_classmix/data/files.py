@@ -1,19 +1,22 @@
-"""Images and labels on a disk; every fault names its file."""
+"""Images and labels on a disk, read; every fault names its file."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from torch.utils.data import Dataset
+
+from lightning_classmix.data.label_map import COLOUR
+from lightning_classmix.data.paths import Paths
 
 _SHOWN = 20  # faults that one error lists
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> Paths:
     """Return the images of a folder and of the folders in it, sorted.
 
     Raises:
@@ -22,47 +25,66 @@ def list_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} must be a folder of images, got none")
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    )
-    if not paths:
+    found = [
+        os.path.join(place, name)
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+    ]
+    if not found:
         raise ValueError(
             f"{folder} must hold images ({', '.join(IMAGE_SUFFIXES)}), got none"
         )
-    return paths
+    return Paths(sorted(found))
 
 
 def read_image(path: Path) -> Image.Image:
-    """Read an image of 8 bits a channel as upright RGB.
+    """Read an image as upright RGB of 8 bits a channel.
+
+    Of 16 bits the upper 8 are kept; transparency is left out.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read to its end, or has other numbers.
+        ValueError: If it cannot be read to its end, or has numbers of another kind.
     """
-    image = _read(path)
-    if image.mode.startswith(("I", "F")):
+    image = ImageOps.exif_transpose(_read(path))
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
         raise ValueError(
-            f"an image must have 8 bits a channel, got mode {image.mode} in {path}"
+            f"an image must have 8 or 16 bits a channel, got mode {image.mode} in"
+            f" {path}"
         )
-    return ImageOps.exif_transpose(image).convert("RGB")
+    return image.convert("RGB")
 
 
-def read_label(path: Path) -> NDArray[np.uint8]:
-    """Read the values of an index or palette PNG, uint8 ``(H, W)``.
+def read_label(path: Path) -> NDArray[np.integer]:
+    """Read the raw values of a label file, ``(H, W)``.
+
+    An index or palette image holds uint8, or uint16 of 16 bits. A colour is read as
+    int64 ``COLOUR | 0xRRGGBB``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, or holds colours.
+        ValueError: If it cannot be read, is a JPEG, or has numbers of another kind.
     """
     image = _read(path)
-    if image.mode not in ("L", "P", "1"):
+    if image.format == "JPEG":
         raise ValueError(
-            f"a label must be an index or palette image of 8 bits, got mode"
+            f"a label must be saved without loss, got a JPEG in {path}; save it as PNG"
+        )
+    if image.mode in ("RGB", "RGBA"):
+        red, green, blue = np.moveaxis(np.asarray(image), -1, 0)[:3].astype(np.int64)
+        colours: NDArray[np.int64] = COLOUR | red << 16 | green << 8 | blue
+        return colours
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)
+    if image.mode not in ("L", "LA", "P", "1"):
+        raise ValueError(
+            "a label must be an index, palette or colour image, got mode"
             f" {image.mode} in {path}"
         )
-    values = np.asarray(image).astype(np.uint8)
+    values = np.asarray(image.getchannel(0)).astype(np.uint8)
     # Grey values of 2 and 4 bits come stretched to 8.
     return values // {2: 85, 4: 17}.get(_bits(path), 1) if image.mode == "L" else values
 
@@ -82,127 +104,17 @@ def _read(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise
     except Exception as error:  # Pillow's decoders raise of all kinds
+        if path.is_file() and not path.stat().st_size:
+            raise ValueError(
+                f"an image must be readable, got an empty {path}"
+            ) from None
         raise ValueError(f"an image must be readable, got {path}: {error}") from error
 
 
-def stem(path: Path, folder: Path) -> str:
-    """Return the place of a file in a folder, without its suffix."""
-    return path.relative_to(folder).with_suffix("").as_posix()
-
-
-class ImageFiles(Dataset[dict[str, Any]]):
-    """Images on a disk, with their labels if they have any.
-
-    Args:
-        images: Files of the images.
-        labels: Files of their labels, in the same order; None for unlabelled images.
-        classes: Class of each raw label value, uint8 ``(256,)``, 255 for void; None
-            where the files hold classes already.
-        root: Folder that the names of the images are told from.
-    """
-
-    def __init__(
-        self,
-        images: Sequence[Path],
-        labels: Sequence[Path] | None = None,
-        *,
-        classes: NDArray[np.uint8] | None = None,
-        root: Path,
-    ) -> None:
-        if labels is not None and len(labels) != len(images):
-            raise ValueError(
-                f"labels must be as many as images, got {len(labels)} for {len(images)}"
-            )
-        self.images = list(images)
-        self.labels = None if labels is None else list(labels)
-        self.classes, self.root = classes, root
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def name(self, index: int) -> str:
-        """Return the file of an image, relative to ``root``, without its suffix."""
-        return stem(self.images[index], self.root)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``image``, RGB, ``name``, and any ``label``, uint8 ``(H, W)``."""
-        item: dict[str, Any] = {"image": read_image(self.images[index])}
-        if self.labels is not None:
-            label = read_label(self.labels[index])
-            item["label"] = label if self.classes is None else self.classes[label]
-        return item | {"name": self.name(index)}
-
-    def take(
-        self, indices: Sequence[int], classes: NDArray[np.uint8] | None = None
-    ) -> "ImageFiles":
-        """Return some of the images in the given order, their labels by ``classes``."""
-        return ImageFiles(
-            [self.images[index] for index in indices],
-            self.labels and [self.labels[index] for index in indices],
-            classes=classes,
-            root=self.root,
-        )
-
-
-def pair_up(images: Sequence[Path], folder: Path, label_folder: Path) -> ImageFiles:
-    """Find the label of every image: the same place and stem, in another folder.
-
-    Args:
-        images: Files of the images.
-        folder: Folder that they lie in.
-        label_folder: Folder that their labels lie in.
-
-    Raises:
-        FileNotFoundError: If a folder is missing.
-        ValueError: If an image has no label or a label has no image, two images share
-            one label, or a label is not a PNG file; it names all of them.
-    """
-    found = _by_stem(images, folder)
-    labels = _by_stem(list_images(label_folder), label_folder)
-    faults = [
-        f"a label must be a PNG file, got {path}"
-        for paths in labels.values()
-        for path in paths
-        if path.suffix.lower() != ".png"
-    ]
-    faults += _namesakes(found)
-    faults += [
-        f"an image must have a label, got {paths[0]} without {label_folder / name}.png"
-        for name, paths in found.items()
-        if name not in labels
-    ]
-    faults += [
-        f"a label must have an image, got {paths[0]} without {folder / name}.*"
-        for name, paths in labels.items()
-        if name not in found
-    ]
-    raise_faults(faults)
-    return ImageFiles(
-        [paths[0] for paths in found.values()],
-        [labels[name][0] for name in found],
-        root=folder,
-    )
-
-
-def check_names(files: ImageFiles) -> None:
-    """Raise a ValueError if images differ in their suffix only; it names them."""
-    raise_faults(_namesakes(_by_stem(files.images, files.root)))
-
-
-def _namesakes(found: dict[str, list[Path]]) -> list[str]:
-    return [
-        f"an image must have a name of its own, got {' and '.join(map(str, paths))}"
-        for paths in found.values()
-        if len(paths) > 1
-    ]
-
-
-def _by_stem(paths: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
-    """Gather files by their place in a folder, without suffix."""
-    stems: dict[str, list[Path]] = {}
-    for path in paths:
-        stems.setdefault(stem(path, folder), []).append(path)
-    return stems
+def stem(path: str | Path, folder: Path) -> str:
+    """Return the place of a file in a folder, or on the disk, without its suffix."""
+    place, prefix = os.path.splitext(path)[0], f"{folder}{os.sep}"
+    return Path(place.removeprefix(prefix)).as_posix().lstrip("/")
 
 
 def raise_faults(faults: Iterable[str]) -> None:

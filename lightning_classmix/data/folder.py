@@ -1,23 +1,28 @@
 """A folder of one's own as a data module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
+from lightning_classmix.data.classes import Classes, read_classes
 from lightning_classmix.data.file_datamodule import FileDataModule, Files
-from lightning_classmix.data.files import (
-    ImageFiles,
-    list_images,
-    pair_up,
-    stem,
+from lightning_classmix.data.files import list_images, stem
+from lightning_classmix.data.image_files import ImageFiles
+from lightning_classmix.data.label_map import (
+    COLOUR,
+    check_classes,
+    colour_value,
+    raw_value,
 )
+from lightning_classmix.data.label_values import LabelValues
+from lightning_classmix.data.pairs import pair_up, read_list
 from lightning_classmix.ops import VOID
 
 _FIFTH = 5
+CLASSES_FILE = "classes.yaml"
 
 
 class FolderDataModule(FileDataModule):
@@ -27,23 +32,39 @@ class FolderDataModule(FileDataModule):
     names, ``unlabeled`` the other images. Without ``unlabeled``, an image that has no
     label is an unlabelled one; with it, that is a fault. ``val/images`` and
     ``val/labels`` are there to validate on; without them every fifth labelled image
-    is held out. ``test`` is like ``val``, and may be missing.
+    is held out. ``test`` is like ``val``, and may be missing. Lists of files may take
+    the place of the folders.
 
-    Labels are index or palette PNG files of one channel: the class of each pixel from
-    0 on, and 255 for void.
+    Labels are PNG, TIFF or BMP files: the class of each pixel from 0 on and 255 for
+    void, of 8 or 16 bits, as numbers or as indices of a palette; 0 and 255 for two
+    classes; or colours, of which ``palette`` or ``label_map`` is the table. What
+    ``classes.yaml`` in the folder says of ``class_names``, ``palette`` and
+    ``label_map`` stands for these arguments.
 
     Args:
         root: Folder that holds these folders.
-        num_classes: Number of classes; None for the largest class in the labels, those
-            of ``val`` too, plus one.
+        num_classes: Number of classes; None for the number of names or colours, else
+            for the largest class in the labels, those of ``val`` too, plus one.
+        class_names: Names of the classes, from 0 on.
+        palette: Colours of the classes, RGB in [0, 255], from 0 on: those of pictures,
+            and of labels that hold colours.
+        label_map: Class of each raw value in the label files, or 255 for void; a raw
+            value is a number or a colour '#rrggbb'.
         labeled: How many labelled images keep their labels: a count, a share in (0, 1],
             or None for all. The rest are used as unlabelled images. A smaller subset
             is part of a larger one, and every class is in it as soon as the count
             allows.
+        split: List file of the images that keep their labels, of which ``labeled``
+            takes the first; None draws them.
+        train_list: CSV or text file of the training images in place of ``images``,
+            ``labels`` and ``unlabeled``: ``image,label`` on each line, the label empty
+            where there is none, relative to ``root``.
+        val_list: The same of the images to validate on.
+        test_list: The same of the images to test on.
         crop: Height and width of the training crops; None takes whole images, which
             must then be of one size.
         predict: Folder of the images to predict; None for the unlabelled ones.
-        seed: Decides which images keep their labels.
+        seed: Decides which images keep their labels if there is no ``split``.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
     """
 
@@ -52,7 +73,14 @@ class FolderDataModule(FileDataModule):
         root: str | Path,
         num_classes: int | None = None,
         *,
+        class_names: Sequence[str] | None = None,
+        palette: Sequence[tuple[int, int, int]] | None = None,
+        label_map: dict[int | str, int] | None = None,
         labeled: int | float | None = None,
+        split: str | Path | None = None,
+        train_list: str | Path | None = None,
+        val_list: str | Path | None = None,
+        test_list: str | Path | None = None,
         crop: tuple[int, int] | None = (320, 320),
         predict: str | Path | None = None,
         seed: int = 0,
@@ -61,41 +89,107 @@ class FolderDataModule(FileDataModule):
         super().__init__(
             root,
             labeled=labeled,
+            split=split,
             crop=crop,
             predict=predict,
             seed=seed,
             num_classes=num_classes,
+            class_names=class_names,
+            palette=palette,
             **kwargs,
         )
+        given = Classes(class_names, palette, label_map)
+        given.check("")
+        self._given = given
+        self.lists = {"train": train_list, "val": val_list, "test": test_list}
         self.keep_arguments()
 
+    @cached_property
+    def _told(self) -> Classes:
+        """What the arguments say of the classes, and for want of that the folder."""
+        path = self.root / CLASSES_FILE
+        read = read_classes(path) if path.is_file() else Classes()
+        given = {k: v for k, v in self._given._asdict().items() if v is not None}
+        classes = read._replace(**given)
+        classes.check(f" by arguments and {path}")
+        return classes
+
     @property
-    def num_classes(self) -> int:
-        """Number of classes, C; counted in the labels if it was not given."""
-        return self._num_classes or self._counted_classes
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the classes; None if nothing tells them."""
+        return self._told.class_names
+
+    @property
+    def palette(self) -> Sequence[tuple[int, int, int]] | None:
+        """Colours of the classes, RGB in [0, 255]; None if nothing tells them."""
+        return self._told.palette
 
     @cached_property
-    def _counted_classes(self) -> int:
-        parts: tuple[Literal["labeled", "val"], ...] = ("labeled", "val")
-        known = [part for part in parts if getattr(self.files, part) is not None]
-        counts = np.concatenate([self.facts(part).counts for part in known])
-        values = np.flatnonzero(counts[:, :VOID].any(axis=0))
-        count = int(values.max(initial=0)) + 1
-        where = self.root / "labels"
-        if count < 2:
+    def num_classes(self) -> int:
+        """Number of classes, C; counted in the labels if nothing tells it."""
+        listed = self.class_names or self.palette
+        if listed and self._num_classes not in (None, len(listed)):
             raise ValueError(
-                f"labels must hold at least 2 classes, got the values"
-                f" {[*values.tolist(), VOID]} in {where}; 255 is void"
+                f"num_classes must be that of the names and colours, {len(listed)}, got"
+                f" {self._num_classes}"
             )
-        rank_zero_info(f"num_classes is {count}, by the labels in {where}")
+        if self._num_classes or listed:
+            return self._num_classes or len(listed or ())
+        if self._told.label_map is not None:
+            classes = {*self._told.label_map.values()} - {VOID}
+            return max(classes, default=-1) + 1
+        if self._values.binary:
+            count, told = 2, "0 and 255 in most labels; label_map may say otherwise"
+        else:
+            count = self._values.count_classes()
+            told = f"the labels in {self.lists['train'] or self.root / 'labels'}"
+        rank_zero_info(f"num_classes is {count}, by {told}")
         return count
 
     def label_map(self) -> Mapping[int, int]:
-        """Return the classes as they are, and void."""
-        return {value: value for value in (*range(self.num_classes), VOID)}
+        """Return what was told, else the classes as they are, and void."""
+        table, palette = self._told.label_map, self.palette
+        if table is not None:
+            classes = {raw_value(key): label for key, label in table.items()}
+        elif self.num_classes == 2 and self._values.binary:
+            classes = {0: 0, VOID: 1}
+        else:
+            classes = {value: value for value in (*range(self.num_classes), VOID)}
+        if palette and not any(value & COLOUR for value in classes):
+            classes |= {
+                colour_value(*colour): label for label, colour in enumerate(palette)
+            }
+        check_classes(classes, self.num_classes)
+        return classes
+
+    @cached_property
+    def _values(self) -> LabelValues:
+        parts: tuple[Literal["labeled", "val"], ...] = ("labeled", "val")
+        known = [(getattr(self.files, part), part) for part in parts]
+        return LabelValues(
+            ((files, self.facts(part)) for files, part in known if files is not None),
+            remedy=f"here or in {self.root / CLASSES_FILE}",
+        )
 
     def list_files(self) -> Files:
         """Return the files; without ``val``, every fifth labelled image is held out."""
+        if self.lists["train"] is not None:
+            labeled, unlabeled, faults = read_list(Path(self.lists["train"]), self.root)
+        else:
+            labeled, unlabeled, faults = self._folders()
+        val, more = self._evaluation_files("val")
+        test, others = self._evaluation_files("test")
+        if val is None:
+            labeled, val = self._hold_out(labeled)
+        return Files(
+            labeled=labeled,
+            unlabeled=unlabeled if len(unlabeled) else None,
+            val=val,
+            test=test,
+            faults=[*faults, *more, *others],
+        )
+
+    def _folders(self) -> tuple[ImageFiles, ImageFiles, list[str]]:
         folder, labels = self.root / "images", self.root / "labels"
         others = self.root / "unlabeled"
         images = list_images(folder)
@@ -103,19 +197,26 @@ class FolderDataModule(FileDataModule):
             unlabeled = list_images(others)
         else:
             others = folder
-            named = {stem(path, labels) for path in list_images(labels)}
-            unlabeled = [path for path in images if stem(path, folder) not in named]
-            images = [path for path in images if stem(path, folder) in named]
-        labeled = pair_up(images, folder, labels)
-        val = self._optional("val")
-        if val is None:
-            labeled, val = self._hold_out(labeled)
-        return Files(
-            labeled=labeled,
-            unlabeled=ImageFiles(unlabeled, root=others) if unlabeled else None,
-            val=val,
-            test=self._optional("test"),
-        )
+            named = {stem(path, labels) for path in list_images(labels).strings()}
+            has = [stem(path, folder) in named for path in images.strings()]
+            unlabeled = images.take([i for i, labeled in enumerate(has) if not labeled])
+            images = images.take([i for i, labeled in enumerate(has) if labeled])
+        labeled, faults = pair_up(images, folder, labels)
+        return labeled, ImageFiles(unlabeled, root=others), faults
+
+    def _evaluation_files(self, name: str) -> tuple[ImageFiles | None, list[str]]:
+        path, folder = self.lists[name], self.root / name
+        if path is not None:
+            files, unlabeled, faults = read_list(Path(path), self.root)
+            faults += [
+                f"an image in {path} must have a label, got {image} alone"
+                for image in unlabeled.images.strings()
+            ]
+            return files, faults
+        if not folder.is_dir():
+            return None, []
+        images = folder / "images"
+        return pair_up(list_images(images), images, folder / "labels")
 
     def _hold_out(self, pairs: ImageFiles) -> tuple[ImageFiles, ImageFiles | None]:
         held = range(_FIFTH - 1, len(pairs), _FIFTH)
@@ -131,10 +232,3 @@ class FolderDataModule(FileDataModule):
             )
         rest = [index for index in range(len(pairs)) if index not in held]
         return pairs.take(rest), pairs.take(held) if held else None
-
-    def _optional(self, name: str) -> ImageFiles | None:
-        folder: Path = self.root / name
-        if not folder.is_dir():
-            return None
-        images = folder / "images"
-        return pair_up(list_images(images), images, folder / "labels")

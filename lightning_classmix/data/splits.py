@@ -1,7 +1,16 @@
 """Which images are labelled."""
 
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+
+_LISTS = Path(str(resources.files("lightning_classmix") / "data/split_lists"))
 
 
 def covering_order(present: NDArray[np.bool_], *, seed: int) -> list[int]:
@@ -61,3 +70,110 @@ def subset_size(labeled: int | float | None, available: int) -> int:
             f" got {labeled}"
         )
     return labeled
+
+
+def named_splits(dataset: str) -> dict[str, list[str]]:
+    """Return the labelled images of the splits in wide use, in their order.
+
+    ``olsson2021/0`` and so on are whole permutations: the first N are labelled. The
+    ``unimatch/…`` are the labelled images alone, their names say how many.
+
+    Args:
+        dataset: ``cityscapes`` or ``pascal_voc``.
+
+    Source:
+        github.com/WilhelmT/ClassMix (the indices of Cityscapes refer there to the order
+        of a directory walk, here to the sorted list); github.com/LiheYoung/UniMatch.
+    """
+    with np.load(_LISTS / f"{dataset}.npz") as lists:
+        names = lists["names"].astype(str)
+        return {
+            name: names[lists[name]].tolist() for name in lists.files if "/" in name
+        }
+
+
+def list_of(dataset: str) -> list[str]:
+    """Return the names of all training images that ``named_splits`` is about, sorted.
+
+    For ``pascal_voc`` these are the 10,582 of the augmented set.
+    """
+    with np.load(_LISTS / f"{dataset}.npz") as lists:
+        names: list[str] = lists["names"].astype(str).tolist()
+        return names
+
+
+def read_split(
+    split: str, names: Sequence[str], *, dataset: str | None = None
+) -> list[int]:
+    """Return which images are labelled by a split, in its order.
+
+    Args:
+        split: Name of a split of ``dataset``, or path of a list file. That has an image
+            on each line: its name, with or without folder and suffix, alone or before
+            its label; or its index in ``names``. Lines that begin with ``#`` are left
+            out.
+        names: Names of all images that have labels, without suffixes.
+        dataset: Set whose named splits are known, if any.
+
+    Raises:
+        FileNotFoundError: If there is neither such a name nor such a file.
+        ValueError: If the list is empty, or names an image twice or unknown.
+    """
+    known = named_splits(dataset) if dataset else {}
+    if split in known:
+        lines = known[split]
+    elif Path(split).is_file():
+        text = Path(split).read_text(encoding="utf-8-sig")
+        lines = [line.strip() for line in text.splitlines()]
+        lines = [line for line in lines if line and not line.startswith("#")]
+    else:
+        told = f" or one of {', '.join(known)}" if known else ""
+        raise FileNotFoundError(f"split must be a list file{told}, got {split}")
+    if not lines:
+        raise ValueError(f"split must name images, got none in {split}")
+
+    places = _places(names)
+    found = [_place(line, places) for line in lines]
+    if None in found and all(line.isdecimal() for line in lines):
+        found = [int(line) if int(line) < len(names) else None for line in lines]
+    unknown = [line for line, place in zip(lines, found, strict=True) if place is None]
+    if unknown:
+        raise ValueError(
+            f"a split must name images that have labels, got {len(unknown)} others in"
+            f" {split}, such as {', '.join(unknown[:3])}"
+        )
+    order = [place for place in found if place is not None]
+    twice = {names[place] for place, count in Counter(order).items() if count > 1}
+    if twice:
+        raise ValueError(
+            f"a split must name each image once, got {len(twice)} more often in"
+            f" {split}, such as {', '.join(sorted(twice)[:3])}"
+        )
+    return order
+
+
+def _places(names: Sequence[str]) -> dict[str, int]:
+    """Return the index of each name, by the whole of it and by its unique last part."""
+    ends = [_bare(name).rpartition("/")[2] for name in names]
+    counts = Counter(ends)
+    places = {end: index for index, end in enumerate(ends) if counts[end] == 1}
+    for index, name in enumerate(names):
+        places[name] = places[_bare(name)] = index
+    return places
+
+
+def _place(line: str, places: Mapping[str, int]) -> int | None:
+    """Return the image that a line tells: by itself, its first name, or an end."""
+    first = re.split(r"[,\s]", line)[0]
+    for name in (line, first, os.path.splitext(first)[0]):
+        parts = _bare(name).split("/")
+        for start in range(len(parts)):
+            place = places.get("/".join(parts[start:]))
+            if place is not None:
+                return place
+    return None
+
+
+def _bare(name: str) -> str:
+    """Return a name without what Cityscapes adds to tell images from labels."""
+    return name.removesuffix("_leftImg8bit")

@@ -1,0 +1,81 @@
+"""How many classes there are, by the values that label files hold."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_warn
+
+from lightning_classmix.data.checks import LabelFacts, gather
+from lightning_classmix.data.image_files import ImageFiles
+from lightning_classmix.data.label_map import COLOUR, grey_of, told
+from lightning_classmix.ops import VOID
+
+
+class LabelValues:
+    """The values that label files hold; grey colours count as their grey.
+
+    Args:
+        parts: Labelled files, with what was read of them.
+        remedy: Where a user may say what the values mean.
+    """
+
+    def __init__(
+        self, parts: Iterable[tuple[ImageFiles, LabelFacts]], *, remedy: str
+    ) -> None:
+        counted = []
+        self.files: list[Path] = []
+        self.remedy = remedy
+        for files, facts in parts:
+            self.files += files.labels or ()
+            values = grey_of(facts.values)
+            counted += [(values[row > 0], row[row > 0]) for row in facts.counts]
+        self.values, counts = gather(counted)
+        self.present = counts > 0
+
+    @cached_property
+    def binary(self) -> bool:
+        """Whether 0 and 255 are two classes: most files that tell hold no others."""
+        bright = self.present[:, self.values == VOID].any(axis=1)
+        between = (self.values != 0) & (self.values != VOID)
+        other = self.present[:, between].any(axis=1)
+        return int((bright & ~other).sum()) > int(other.sum())
+
+    def count_classes(self) -> int:
+        """Return the largest class plus one, and warn if classes below it are absent.
+
+        Raises:
+            ValueError: If there are but colours, a number beyond 255, or one class.
+        """
+        values = self.values
+        if len(values) and not (values < COLOUR).any():
+            raise ValueError(
+                f"labels of colours must have a table, got {self._example(values[0])};"
+                f" give palette or label_map, {self.remedy}"
+            )
+        beyond = values[(values > VOID) & (values < COLOUR)]
+        if len(beyond):
+            raise ValueError(
+                "labels must hold classes in [0, 254] or 255 for void, got"
+                f" {self._example(beyond[0])}; give label_map, {self.remedy}"
+            )
+        classes = values[values < VOID]
+        count = int(classes.max(initial=0)) + 1
+        if count < 2:
+            raise ValueError(
+                f"labels must hold at least 2 classes, got the values {values.tolist()}"
+                f" in {self.files[0].parent}; 255 is void"
+            )
+        absent = [str(c) for c in range(count) if c not in classes]
+        if absent:
+            rank_zero_warn(
+                f"num_classes is {count}, by {self._example(classes.max())}, but no"
+                f" label holds {', '.join(absent[:10])}; give num_classes if that is"
+                " wrong"
+            )
+        return count
+
+    def _example(self, value: int) -> str:
+        """Name a value and a file that holds it."""
+        holders = self.present[:, self.values == value].any(axis=1)
+        return f"{told(int(value))} in {self.files[int(holders.argmax())]}"
