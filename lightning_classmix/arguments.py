@@ -50,6 +50,26 @@ def complete(arguments: Sequence[str]) -> list[str]:
     return out + flags
 
 
+def data_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command on data, with what recipes say of the data.
+
+    Args:
+        arguments: What follows the command.
+
+    Raises:
+        FileNotFoundError: If there is no such recipe.
+        ValueError: If a recipe cannot be read.
+    """
+    configs, flags = _split(arguments)
+    read = [_read(recipe(config)) for config in configs]
+    told = [json.dumps(content["data"]) for content in read if "data" in content]
+    bare = {"--json": "--json=true", "--strict": "--strict=true"}
+    return [
+        *(f"--data={one}" for one in told),
+        *(bare.get(flag, flag) for flag in flags),
+    ]
+
+
 def recipe(name: str) -> Path:
     """Return the file that ``name`` is the path of, or the packaged recipe.
 

@@ -14,27 +14,29 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
-from lightning_classmix.arguments import RECIPES, complete
+from lightning_classmix.arguments import RECIPES, complete, data_arguments
 from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.score_table import ScoreTable
+from lightning_classmix.check import check
 from lightning_classmix.checkpoint_io import AtomicCheckpointIO
 from lightning_classmix.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.demo import demo
 from lightning_classmix.mistakes import MISTAKES, advice, mistake_of, near
+from lightning_classmix.split import split
 from lightning_classmix.supervised import Supervised
 
-COMMANDS: dict[str, Any] = {"demo": demo}
+COMMANDS: dict[str, Any] = {"demo": demo, "check": check, "split": split}
 """What is not a method of the Trainer."""
 
 _Callback = TypeVar("_Callback", bound=Callback)
 _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
+_RECIPES = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
 _DESCRIPTION = f"""
 Semi-supervised semantic segmentation with ClassMix. Beside the subcommands below there
-is 'classmix demo'. A config is a file or one of the recipes
-{", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))}. 'classmix fit
---model.help ClassMix' and 'classmix fit --data.help CamVidDataModule' explain the
-arguments of a class.
+are 'classmix demo', 'classmix check' and 'classmix split'. A config is a file or one of
+the recipes {_RECIPES}. 'classmix fit --model.help ClassMix' and 'classmix fit
+--data.help CamVidDataModule' explain the arguments of a class.
 """
 
 
@@ -222,9 +224,6 @@ def main() -> None:
     if not command or (command not in known and not command.startswith("-")):
         told = f"{', '.join(known)}, got {command or 'none'}{near(command, known)}"
         fail(f"the command must be one of {told}", status=2)
-    if command in COMMANDS:
-        auto_cli(COMMANDS, prog="classmix", args=arguments, parser_class=Parser)
-        return
     for harmless in (
         "`isinstance.treespec",  # Lightning's own use of a renamed torch function
         "(?s).*was deprecated in v4",  # Lightning's use of jsonargparse
@@ -236,7 +235,18 @@ def main() -> None:
     ):
         warnings.filterwarnings("ignore", harmless)
     try:
-        CommandLine(arguments)
+        if command in COMMANDS:
+            if command != "demo":
+                arguments = [command, *data_arguments(arguments[1:])]
+            auto_cli(
+                COMMANDS,
+                as_positional=False,
+                prog="classmix",
+                args=arguments,
+                parser_class=Parser,
+            )
+        else:
+            CommandLine(arguments)
     except MISTAKES as error:
         mistake = mistake_of(error)
         if mistake is None:

@@ -552,3 +552,34 @@ def test_window_by_window_the_scores_of_a_pixelwise_network_are_the_same(
     line = "validate --config recipe.yaml --data.root data --ckpt_path last"
     whole, windows = (shell(line)[1], shell(line, "--model.window", "[8,8]")[1])
     assert np.array_equal(whole.splitlines()[1:], windows.splitlines()[1:])
+
+
+def test_check_takes_a_recipe_or_a_class_and_ends_with_its_status(shell: Shell) -> None:
+    status, out, _ = shell("check --config recipe.yaml --data.root data --json")
+    assert status == 0
+    assert json.loads(out)["images"] == {"labeled": 6, "unlabeled": 5, "val": 2}
+    (shell.folder / "data/labels/02.png").write_bytes(b"")
+    status, out, _ = shell("check --data FolderDataModule --data.root data")
+    assert status == 1
+    assert "labels/02.png" in out
+
+
+def test_split_writes_what_fit_takes(shell: Shell) -> None:
+    drawn = "--config recipe.yaml --data.root data"
+    status, out, _ = shell(f"split {drawn} --data.labeled 2 --out two.txt")
+    assert (status, "2 of 6" in out) == (0, True)
+    assert shell(f"fit {drawn} --data.split two.txt")[0] == 0
+    (written,) = shell.folder.rglob("split.txt")
+    two = (shell.folder / "two.txt").read_text().split()
+    assert sorted(two) == written.read_text().split()
+
+
+def test_mistakes_in_data_commands_are_told_in_one_line(shell: Shell) -> None:
+    status, _, err = shell("check --config recipe.yaml --data.root nowhere")
+    assert status == 1
+    assert err.splitlines()[-1] == (
+        "classmix: error: root must be a folder, got nowhere"
+    )
+    status, _, err = shell("split --data FoldrDataModule --data.root data")
+    assert status == 2
+    assert "did you mean FolderDataModule" in err

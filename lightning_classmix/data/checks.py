@@ -1,7 +1,7 @@
 """Labels and images, read before anything is trained on them."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
@@ -11,6 +11,8 @@ from tqdm.contrib.concurrent import thread_map
 from lightning_classmix.data.files import raise_faults
 from lightning_classmix.data.image_files import ImageFiles
 from lightning_classmix.data.label_map import count_values
+
+_Result = TypeVar("_Result")
 
 CHECKED = 1000
 """Labelled images of a set that are read to their end before the first step."""
@@ -22,22 +24,25 @@ class LabelFacts(NamedTuple):
     values: NDArray[np.int64]
     """Raw values that occur, in order, ``(V,)``."""
     counts: NDArray[np.int64]
-    """Pixels of each of them in each file, ``(N, V)``."""
+    """Pixels of each of them in each file, ``(N, V)``; none of a broken one."""
+    faults: Sequence[str] = ()
+    """What is wrong with each file that cannot be read."""
 
 
 def read_facts(files: ImageFiles) -> LabelFacts:
-    """Read all labels, and no image.
+    """Read all labels, and no image."""
+    nothing = (np.empty(0, np.int64), np.empty(0, np.int64))
+    faults = []
 
-    Raises:
-        ValueError: If files cannot be read; it names each of them.
-    """
-    found, faults = for_each(
-        lambda index: count_values(files.raw_label(index)),
-        range(len(files)),
-        "Reading labels",
-    )
-    raise_faults(faults)
-    return gather(found)
+    def read(index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        try:
+            return count_values(files.raw_label(index))
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+            return nothing
+
+    counted = for_each(read, range(len(files)), "Reading labels")
+    return gather(counted)._replace(faults=sorted(faults))
 
 
 def gather(
@@ -58,33 +63,28 @@ def check_first(files: ImageFiles) -> None:
         ValueError: If one cannot be read, differs in size from its label, or has a
             value that is no class; it names all such files.
     """
+
+    def fault(index: int) -> str | None:
+        try:
+            files[index]
+        except (ValueError, OSError) as error:
+            return str(error)
+        return None
+
     places = range(min(len(files), CHECKED))
-    raise_faults(for_each(files.__getitem__, places, "Checking images", keep=False)[1])
+    raise_faults(filter(None, for_each(fault, places, "Checking images")))
 
 
 def for_each(
-    task: Callable[[Any], Any], items: Sequence[Any], title: str, *, keep: bool = True
-) -> tuple[list[Any], list[str]]:
-    """Do ``task`` to all items, side by side, with a bar if that takes its time.
-
-    Returns:
-        The results, if they are to be kept, and what each ValueError or OSError says.
-    """
-
-    def attempt(item: Any) -> Any:  # noqa: ANN401
-        try:
-            result = task(item)
-        except (ValueError, OSError) as error:
-            return error
-        return result if keep else None
-
-    results = thread_map(
-        attempt,
+    task: Callable[[int], _Result], items: Sequence[int], title: str
+) -> list[_Result]:
+    """Do ``task`` to all items, side by side, with a bar if that takes its time."""
+    results: list[_Result] = thread_map(
+        task,
         items,
         desc=title,
         delay=2,
         leave=False,
         disable=getattr(rank_zero_only, "rank", 0) != 0,
     )
-    faults = [str(result) for result in results if isinstance(result, Exception)]
-    return [one for one in results if not isinstance(one, Exception)], faults
+    return results

@@ -83,7 +83,8 @@ class FileDataModule(SemiSupervisedDataModule):
         self.root, self.share, self.predict_folder = Path(root), labeled, predict
         self.split = None if split is None else str(split)
         self._checked: set[str] = set()
-        self._facts: dict[str, LabelFacts] = {}
+        self.known_facts: dict[str, LabelFacts] = {}
+        """What was read of labels so far, by the part of the files."""
 
     def list_files(self) -> Files:
         """Return the files; what a subclass tells."""
@@ -117,10 +118,11 @@ class FileDataModule(SemiSupervisedDataModule):
 
     def facts(self, part: Literal["labeled", "val", "test"]) -> LabelFacts:
         """Return what the labels of one part of the files hold; they are read once."""
-        if part not in self._facts:
-            files: ImageFiles | None = getattr(self.files, part)
-            self._facts[part] = read_facts(files or ImageFiles((), (), root=self.root))
-        return self._facts[part]
+        if part not in self.known_facts:
+            files: ImageFiles | None = getattr(self.listed, part)
+            files = files or ImageFiles((), (), root=self.root)
+            self.known_facts[part] = read_facts(files)
+        return self.known_facts[part]
 
     def keep_arguments(self) -> None:
         """Keep the arguments for checkpoints, which hold plain values; to end with."""
@@ -155,7 +157,7 @@ class FileDataModule(SemiSupervisedDataModule):
 
         All labels are read if a subset is to be drawn, and none if it is given.
         """
-        pool = self.files.labeled
+        pool = self.listed.labeled
         if self.split is not None:
             order = read_split(self.split, pool.names(), dataset=self.splits_of)
         elif self.share is None:
@@ -172,7 +174,7 @@ class FileDataModule(SemiSupervisedDataModule):
         kept = sorted(self.choose())
         rest = sorted({*range(len(pool))} - {*kept})
         labeled = pool.take(kept, self.classes)
-        check_first(labeled)
+        self._check("labeled", labeled)
         unlabeled = more.images if more else Paths()
         if rest:
             unlabeled = Paths([*pool.images.take(rest).strings(), *unlabeled.strings()])
@@ -193,9 +195,15 @@ class FileDataModule(SemiSupervisedDataModule):
             return None
         evaluated = files.take(range(len(files)), self.classes)
         if part not in self._checked:
-            check_first(evaluated)
+            self._check(part, evaluated)
             self._checked.add(part)
         return evaluated
+
+    def _check(self, part: str, files: ImageFiles) -> None:
+        """Raise a ValueError for what was met already, or is met in the first files."""
+        if part in self.known_facts:
+            raise_faults(self.known_facts[part].faults)
+        check_first(files)
 
     def _predicted(self) -> ImageFiles | None:
         if self.predict_folder is not None:
@@ -211,6 +219,7 @@ class FileDataModule(SemiSupervisedDataModule):
     def _present(self, pool: ImageFiles) -> NDArray[np.bool_]:
         """Return whether image i holds class c, bool ``(N, 256)``; never void."""
         facts = self.facts("labeled")
+        raise_faults(facts.faults)
         classes = self.classes.look_up(facts.values)
         wrong = np.flatnonzero(facts.counts[:, classes < 0].any(axis=1)).tolist()
         raise_faults(

@@ -165,7 +165,7 @@ class FolderDataModule(FileDataModule):
     @cached_property
     def _values(self) -> LabelValues:
         parts: tuple[Literal["labeled", "val"], ...] = ("labeled", "val")
-        known = [(getattr(self.files, part), part) for part in parts]
+        known = [(getattr(self.listed, part), part) for part in parts]
         return LabelValues(
             ((files, self.facts(part)) for files, part in known if files is not None),
             remedy=f"here or in {self.root / CLASSES_FILE}",

@@ -26,12 +26,12 @@ class LabelValues:
         counted = []
         self.files: list[Path] = []
         self.remedy = remedy
-        for files, facts in parts:
+        for files, read in parts:
             self.files += files.labels or ()
-            values = grey_of(facts.values)
-            counted += [(values[row > 0], row[row > 0]) for row in facts.counts]
-        self.values, counts = gather(counted)
-        self.present = counts > 0
+            values = grey_of(read.values)
+            counted += [(values[row > 0], row[row > 0]) for row in read.counts]
+        facts = gather(counted)
+        self.values, self.present = facts.values, facts.counts > 0
 
     @cached_property
     def binary(self) -> bool:
