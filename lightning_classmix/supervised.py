@@ -1,7 +1,7 @@
 """Training on the labelled images only: the baseline, and the parent of ClassMix."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,8 @@ class Supervised(LightningModule):
             in half precision.
         window: Height and width of the windows that slide over an image in validation,
             test and prediction, overlapping by a third; None takes it whole.
+        flip_average: Average the probabilities with those of the mirrored image in
+            validation, test and prediction, which takes twice the time.
         class_names: Names of the classes, in the log and in tables.
         palette: Colours of the classes, RGB in [0, 255].
         mean: Mean that the images were normalised with, in [0, 1].
@@ -86,6 +88,7 @@ class Supervised(LightningModule):
         compile: bool = False,
         channels_last: bool = False,
         window: tuple[int, int] | None = None,
+        flip_average: bool = False,
         class_names: Sequence[str] | None = None,
         palette: Sequence[tuple[int, int, int]] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
@@ -123,7 +126,8 @@ class Supervised(LightningModule):
         self.encoder_lr_factor, self.weight_decay = encoder_lr_factor, weight_decay
         self.class_names = list(class_names or map(str, range(num_classes)))
         self.palette, self.mean, self.std = palette, mean, std
-        self.student_weights, self.window = student_weights, window
+        self.student_weights = student_weights
+        self.window, self.flip_average = window, flip_average
         self.compiled, self.channels_last = compile, channels_last
         self.losses: dict[str, Tensor] = {}
         """The last losses of training, by their names in the log."""
@@ -327,12 +331,13 @@ class Supervised(LightningModule):
         return {"name": batch["name"], "label": label}
 
     def _logits(self, name: str, image: Tensor) -> Tensor:
-        """Return what the network ``name`` says of images, whole or by windows."""
-        network = getattr(self, name)
+        """Return what the network ``name`` says of images, by windows and mirrored."""
+        network: Callable[[Tensor], Tensor] = getattr(self, name)
         if self.window is not None:
-            return ops.sliding_window(network, image, self.window)
-        logits: Tensor = network(image)
-        return logits
+            network = partial(ops.sliding_window, network, window=self.window)
+        if self.flip_average:
+            return ops.flip_average(network, image)
+        return network(image)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
         """Return the optimizer of the student, and its schedule per step."""

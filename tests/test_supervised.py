@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,64 @@ def test_windows_are_averaged_in_validation_and_prediction() -> None:
     batch = {"image": image, "name": ["a"], "size": torch.tensor([[8, 8]])}
     label = module.predict_step(batch, 0)["label"][0]
     assert label.equal(module(image).argmax(1)[0])
+
+
+class LooksLeft(nn.Module):
+    """Say class 0 where the left neighbour is bright."""
+
+    def __init__(self, bright: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(bright))
+
+    def forward(self, image: Tensor) -> Tensor:
+        left = functional.pad(image[:, :1], (1, 0))[..., :-1]
+        return torch.cat([self.scale * left, torch.zeros_like(left)], dim=1)
+
+
+def test_the_mirror_image_counts_in_validation_test_and_prediction() -> None:
+    image = torch.zeros(1, 3, 1, 4)
+    image[0, 0] = torch.tensor([3.0, 0.0, -1.0, 0.0])
+    label = torch.tensor([[[0, 0, 1, 1]]])
+    # Of class 0: by the left 0.5, s(3), 0.5, s(-1), by the right 0.5, s(-1), 0.5, 0.5.
+    high, low = (1 / (1 + math.exp(-x)) for x in (3, -1))
+    alone = [0.5, high, 0.5, low]
+    averaged = [0.5, (high + low) / 2, 0.5, (low + 0.5) / 2]
+    for flip_average, right in ((False, alone), (True, averaged)):
+        model = Supervised(2, network=LooksLeft(1.0), flip_average=flip_average)
+        truth = [right[0], right[1], 1 - right[2], 1 - right[3]]
+        loss = -sum(map(math.log, truth)) / 4
+        loader = tiny.loader({"image": image, "label": label})
+        for run, key in (("validate", "val_loss"), ("test", "test_loss")):
+            found = getattr(tiny.trainer(), run)(model, loader, verbose=False)
+            assert found[0][key] == pytest.approx(loss, rel=1e-5)
+
+    # Left neighbours are 0, 2, -1, -2, right ones -1, -2, -1, 0.
+    batch = {"image": image - 1, "name": ["a"], "size": torch.tensor([[1, 4]])}
+    whole, both = (
+        Supervised(2, network=LooksLeft(1.0), flip_average=flip_average)
+        .predict_step(batch, 0)["label"][0]
+        .tolist()
+        for flip_average in (False, True)
+    )
+    assert whole == [[0, 0, 1, 1]]
+    assert both == [[1, 0, 1, 1]]
+
+
+def test_the_mirror_image_is_seen_window_by_window() -> None:
+    seen: list[Tensor] = []
+
+    class Watched(nn.Conv2d):
+        def forward(self, input: Tensor) -> Tensor:
+            seen.append(input)
+            return super().forward(input)
+
+    network = Watched(3, 3, 1)
+    model = Supervised(3, network=network, window=(2, 4), flip_average=True)
+    image = torch.randn(1, 3, 2, 6)
+    model._logits("student", image)
+    places = [image[..., :4], image[..., 2:], image.flip(3)[..., :4]]
+    for window, expected in zip(seen, [*places, image.flip(3)[..., 2:]], strict=True):
+        assert torch.equal(window, expected)
 
 
 def test_an_image_that_could_not_be_read_goes_on_with_its_error() -> None:

@@ -14,7 +14,7 @@ from lightning_classmix.ops.pseudo_labels import (
 from lightning_classmix.ops.schedules import poly, sigmoid_ramp
 from lightning_classmix.ops.seeds import derive_seed
 from lightning_classmix.ops.void import VOID, void_outside
-from lightning_classmix.ops.windows import sliding_window, window_starts
+from lightning_classmix.ops.windows import flip_average, sliding_window, window_starts
 
 __all__ = [
     "VOID",
@@ -26,6 +26,7 @@ __all__ = [
     "derive_seed",
     "ema_decay",
     "ema_update_",
+    "flip_average",
     "mean_squared_error",
     "mix",
     "pixel_weight",

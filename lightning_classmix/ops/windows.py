@@ -1,4 +1,4 @@
-"""Evaluation of large images, window by window."""
+"""Averages of what a network says: over windows, over an image and its mirror."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ def sliding_window(
         Logits whose softmax is the average, float ``(B, C, H, W)``.
 
     Raises:
-        ValueError: If ``window`` is not positive.
+        ValueError: If ``image`` is not ``(B, 3, H, W)``, or ``window`` not positive.
 
     Example:
         >>> def network(x):
@@ -52,6 +52,7 @@ def sliding_window(
         >>> sliding_window(network, x, (4, 4)).argmax(1).equal(x.argmax(1))
         True
     """
+    _check_image(image)
     height, width = window
     if height < 1 or width < 1:
         raise ValueError(f"window must be at least 1 x 1, got {height} x {width}")
@@ -68,5 +69,45 @@ def sliding_window(
                 total = probability.new_zeros(shape)  # (B, C, H, W)
             total[place] += probability
             windows[place] += 1
-    average = total / windows
-    return average.clamp_min(torch.finfo(average.dtype).tiny).log()
+    return _logits_of(total / windows)
+
+
+def flip_average(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Ask a network for an image and for its mirror image, and average the two answers.
+
+    The mirror swaps left and right. The average is that of probabilities, in at least
+    float32.
+
+    Args:
+        network: Image, float ``(B, 3, H, W)``, to logits, float ``(B, C, H, W)``.
+        image: Normalised, float ``(B, 3, H, W)``.
+
+    Returns:
+        Logits whose softmax is the average, float ``(B, C, H, W)``.
+
+    Raises:
+        ValueError: If ``image`` is not ``(B, 3, H, W)``.
+
+    Example:
+        >>> answer = torch.tensor([[0.9, 0.5], [0.1, 0.5]])[None, :, None].log()
+        >>> flip_average(lambda image: answer, torch.zeros(1, 3, 1, 2)).softmax(1)[0, 0]
+        tensor([[0.7000, 0.7000]])
+    """
+    _check_image(image)
+    probability, mirrored = (
+        logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        for logits in (network(image), network(image.flip(-1)).flip(-1))
+    )
+    return _logits_of((probability + mirrored) / 2)
+
+
+def _check_image(image: Tensor) -> None:
+    if image.ndim != 4:
+        raise ValueError(
+            f"image must have shape (B, 3, H, W), got {tuple(image.shape)}"
+        )
+
+
+def _logits_of(probability: Tensor) -> Tensor:
+    """Return finite logits whose softmax is ``probability``."""
+    return probability.clamp_min(torch.finfo(probability.dtype).tiny).log()

@@ -40,6 +40,7 @@ OPS_OF_LOGITS: dict[str, Op] = {
     ),
     "mix_images": lambda x: ops.mix(x["logits"], x["valid"]),
     "sliding_window": lambda x: ops.sliding_window(torch.neg, x["logits"], (4, 5)),
+    "flip_average": lambda x: ops.flip_average(torch.neg, x["logits"]),
     "ema_update_": lambda x: average(x, 0.75),
     "ema_update_first": lambda x: average(x, 0.0),
 }

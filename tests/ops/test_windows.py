@@ -63,3 +63,91 @@ def test_a_certain_network_gives_finite_logits() -> None:
 def test_a_window_must_be_positive() -> None:
     with pytest.raises(ValueError, match=r"window must be at least 1 x 1, got 0 x 4"):
         ops.sliding_window(lambda x: x, torch.zeros(1, 3, 4, 4), (0, 4))
+
+
+def looks_left(image: Tensor) -> Tensor:
+    """Answer of a pixel with its own values and those of its left neighbour."""
+    left = torch.nn.functional.pad(image, (1, 0))[..., :-1]
+    return torch.cat([image - left, 2 * left], dim=1)
+
+
+def test_the_answer_to_the_mirror_image_is_mirrored_and_averaged() -> None:
+    image = torch.randn(2, 3, 4, 5)
+    expected = torch.empty(2, 6, 4, 5)
+    for row in range(4):
+        for column in range(5):
+            here = image[:, :, row, column]
+            left, right = (
+                image[:, :, row, side] if 0 <= side < 5 else torch.zeros(2, 3)
+                for side in (column - 1, column + 1)
+            )
+            straight, mirrored = (
+                torch.cat([here - beside, 2 * beside], dim=1).softmax(1)
+                for beside in (left, right)
+            )
+            expected[:, :, row, column] = 0.5 * straight + 0.5 * mirrored
+    probability = ops.flip_average(looks_left, image).softmax(1)
+    torch.testing.assert_close(probability, expected)
+
+
+def test_a_network_without_a_left_and_a_right_says_the_same_with_the_mirror_image() -> (
+    None
+):
+    network: Any = torch.nn.Conv2d(3, 5, 3, padding=1)
+    with torch.no_grad():
+        network.weight += network.weight.flip(-1).clone()
+        image = torch.randn(2, 3, 6, 7)
+        logits, expected = ops.flip_average(network, image), network(image)
+    torch.testing.assert_close(logits.softmax(1), expected.softmax(1))
+
+
+def test_the_mirror_image_goes_through_windows_of_its_own() -> None:
+    def windows(image: Tensor) -> Tensor:
+        return ops.sliding_window(looks_left, image, (4, 5))
+
+    image = torch.randn(1, 3, 4, 12)
+    straight, mirrored = (
+        windows(image).softmax(1),
+        windows(image.flip(3)).softmax(1).flip(3),
+    )
+    assert not torch.allclose(straight, mirrored)
+    probability = ops.flip_average(windows, image).softmax(1)
+    torch.testing.assert_close(probability, (straight + mirrored) / 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "answered"),
+    [
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+def test_averages_are_in_at_least_float32(
+    given: torch.dtype, answered: torch.dtype
+) -> None:
+    image = torch.randn(1, 3, 4, 4, dtype=given)
+    flipped = ops.flip_average(torch.neg, image)
+    assert flipped.dtype == ops.sliding_window(torch.neg, image, (3, 3)).dtype
+    assert flipped.dtype == answered
+    # Were it averaged in half precision, it would be off by 1e-3.
+    expected = (-image).to(answered).softmax(1)
+    torch.testing.assert_close(flipped.softmax(1), expected)
+
+
+def test_a_certain_network_gives_finite_logits_with_the_mirror_image() -> None:
+    def network(image: Tensor) -> Tensor:
+        return torch.stack([image[:, 0], image[:, 0] - 1000], dim=1)
+
+    assert ops.flip_average(network, torch.zeros(1, 3, 4, 4)).isfinite().all()
+
+
+def test_a_single_image_without_its_batch_is_refused() -> None:
+    # A convolution would take it, and its rows for classes.
+    image = torch.zeros(3, 4, 4)
+    message = r"image must have shape \(B, 3, H, W\), got \(3, 4, 4\)"
+    with pytest.raises(ValueError, match=message):
+        ops.flip_average(torch.neg, image)
+    with pytest.raises(ValueError, match=message):
+        ops.sliding_window(torch.neg, image, (4, 4))
