@@ -1,13 +1,14 @@
 """Labelled and unlabelled loaders, side by side."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import CombinedLoader, rank_zero_warn
-from torch.utils.data import DataLoader
+from lightning.pytorch.utilities import CombinedLoader, rank_zero_info, rank_zero_warn
+from torch.utils.data import DataLoader, Dataset
 
 from lightning_classmix.data.datasets import (
     EvaluationView,
@@ -50,6 +51,8 @@ class SemiSupervisedDataModule(LightningDataModule):
         size: Height and width that all images are resized to; None leaves them. Labels
             follow in training; those of validation and test keep their size, which
             scores refer to.
+        resize_labels: Let those of validation and test follow ``size``, too, by their
+            nearest pixels, as some papers score; float tensors still pass untouched.
         crop: Height and width of the training crops; None takes whole images, which
             must then be of one size.
         scale: Smallest and largest factor on a training image's size before the crop;
@@ -73,8 +76,8 @@ class SemiSupervisedDataModule(LightningDataModule):
         palette: Their colours, RGB in [0, 255].
 
     Raises:
-        ValueError: If there is no labelled image, fewer than two unlabelled ones, or a
-            batch is too small.
+        ValueError: If there is no labelled image, fewer than two unlabelled ones, a
+            batch is too small, or ``resize_labels`` lacks a ``size``.
 
     Example:
         >>> images = [(torch.zeros(3, 8, 8), torch.zeros(8, 8).long())] * 4
@@ -95,6 +98,7 @@ class SemiSupervisedDataModule(LightningDataModule):
         predict: Source | None = None,
         transform: Pipeline | str | None = None,
         size: tuple[int, int] | None = None,
+        resize_labels: bool = False,
         crop: tuple[int, int] | None = None,
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
@@ -117,7 +121,7 @@ class SemiSupervisedDataModule(LightningDataModule):
         self.transform = (
             read_pipeline(transform) if isinstance(transform, str) else transform
         )
-        self.size = size
+        self.size, self.resize_labels = size, resize_labels
         self.crop, self.scale, self.flip, self.jitter = crop, scale, flip, jitter
         self.mean, self.std = mean, std
         self.batch_size = batch_size
@@ -138,6 +142,10 @@ class SemiSupervisedDataModule(LightningDataModule):
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
+        if resize_labels and size is None:
+            raise ValueError(
+                "resize_labels must be False without a size, got True; give size"
+            )
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"scale must be 0 < smallest <= largest, got {scale}")
         if not 0 <= jitter <= 1:
@@ -175,9 +183,16 @@ class SemiSupervisedDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Check the training sets, and agree on the base seed with the other ranks."""
-        if stage != "fit":
-            kind = str(getattr(stage, "value", stage))
-            if getattr(self, {"validate": "val"}.get(kind, kind)) is None:
+        kind = str(getattr(stage, "value", stage))
+        asked = getattr(self, {"fit": "val", "validate": "val"}.get(kind, kind))
+        if self.resize_labels and self.size and kind != "predict" and asked is not None:
+            height, width = self.size
+            rank_zero_info(
+                f"labels of validation and test are resized to {height} x {width}:"
+                " scores are not those at the size of the files"
+            )
+        if kind != "fit":
+            if asked is None:
                 raise ValueError(f"there must be images to {kind}, got none")
             return
         if not len(self.labeled):
@@ -248,11 +263,13 @@ class SemiSupervisedDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Return the loader of ``val``; none if there is no such set."""
-        return self._evaluation_loader(EvaluationView, self.val, self.val_batch_size)
+        view = partial(EvaluationView, resize_labels=self.resize_labels)
+        return self._evaluation_loader(view, self.val, self.val_batch_size)
 
     def test_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Return the loader of ``test``; none if there is no such set."""
-        return self._evaluation_loader(EvaluationView, self.test, self.val_batch_size)
+        view = partial(EvaluationView, resize_labels=self.resize_labels)
+        return self._evaluation_loader(view, self.test, self.val_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Return the loader of ``predict``; none if there is no such set."""
@@ -260,7 +277,7 @@ class SemiSupervisedDataModule(LightningDataModule):
 
     def _evaluation_loader(
         self,
-        view: type[EvaluationView | PredictionView],
+        view: Callable[[Source, Transform], Dataset[Any]],
         source: Source | None,
         batch_size: int,
     ) -> DataLoader[Any] | list[Any]:

@@ -71,10 +71,14 @@ class EvaluationView(Dataset[dict[str, Tensor]]):
     Args:
         source: The data set, labelled.
         transform: What PIL images and uint8 arrays go through.
+        resize_labels: Whether labels go through it, too.
     """
 
-    def __init__(self, source: Source, transform: Transform) -> None:
+    def __init__(
+        self, source: Source, transform: Transform, *, resize_labels: bool = False
+    ) -> None:
         self.source, self.transform = source, transform
+        self.resize_labels = resize_labels
 
     def __len__(self) -> int:
         return len(self.source)
@@ -82,10 +86,13 @@ class EvaluationView(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Return ``image``, float ``(C, H', W')``, and ``label``, int64 ``(H, W)``."""
         image, label = _parts(self.source[index], index, labeled=True)
-        if isinstance(image, np.ndarray):  # a tensor may have been resized already
+        # A tensor may have been resized already, but then its label had to be, too.
+        if isinstance(image, np.ndarray) or self.resize_labels:
             _check_size(image, label, index)
-        sample = _sample(self.transform, image, None, seed=0)
-        return {"image": sample["image"], "label": torch.as_tensor(label).long()}
+        followed = label if self.resize_labels else None
+        sample = _sample(self.transform, image, followed, seed=0)
+        whole = torch.as_tensor(label).long()
+        return {"image": sample["image"], "label": sample.get("label", whole)}
 
 
 class PredictionView(Dataset[dict[str, Any]]):

@@ -253,6 +253,7 @@ def test_prediction_goes_through_the_loader() -> None:
         ({"num_workers": -1}, "num_workers must be at least 0, got -1"),
         ({"crop": (0, 8)}, "crop must be at least 1, got 0"),
         ({"size": (8, 0)}, "size must be at least 1, got 0"),
+        ({"resize_labels": True}, "resize_labels must be False without a size, got"),
         ({"scale": (0.0, 1.0)}, r"scale must be .* got \(0.0, 1.0\)"),
         ({"scale": (2.0, 1.0)}, r"scale must be .* got \(2.0, 1.0\)"),
         ({"jitter": 1.5}, r"jitter must be in \[0, 1\], got 1.5"),
@@ -263,3 +264,42 @@ def test_an_argument_out_of_its_range_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         tiny.data(**options)
+
+
+def evaluated(**options: Any) -> Any:  # noqa: ANN401
+    """Build a data module over ``Rows``, which are of 24 x 24 pixels."""
+    return SemiSupervisedDataModule(
+        Rows(), val=Rows(), test=Rows(), predict=Rows(), batch_size=2, **options
+    )
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_labels_to_evaluate_on_keep_their_size_unless_told_to_follow(part: str) -> None:
+    sizes = {}
+    for resize_labels in (False, True):
+        data = evaluated(size=(12, 16), resize_labels=resize_labels)
+        batch = next(iter(getattr(data, f"{part}_dataloader")()))
+        assert batch["image"].shape == (1, 3, 12, 16)
+        sizes[resize_labels] = tuple(batch["label"].shape)
+    assert sizes == {False: (1, 24, 24), True: (1, 12, 16)}
+
+
+def test_labels_that_are_resized_are_told_of_once_at_the_setup_of_each_stage(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = (
+        "labels of validation and test are resized to 12 x 16: scores are not those at"
+        " the size of the files"
+    )
+    caplog.set_level("INFO", logger="lightning.pytorch")
+    for stage, count in (("fit", 1), ("validate", 1), ("test", 1), ("predict", 0)):
+        for resize_labels in (False, True):
+            caplog.clear()
+            evaluated(size=(12, 16), resize_labels=resize_labels).setup(stage)
+            messages = [record.message for record in caplog.records]
+            assert messages.count(told) == (count if resize_labels else 0)
+    caplog.clear()
+    SemiSupervisedDataModule(
+        Rows(), batch_size=2, size=(12, 16), resize_labels=True
+    ).setup("fit")  # nothing is scored
+    assert told not in caplog.messages

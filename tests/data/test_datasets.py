@@ -85,6 +85,29 @@ def test_labels_keep_their_size_in_evaluation() -> None:
     assert sample["label"].tolist() == LABEL.tolist()
 
 
+def test_labels_follow_by_their_nearest_pixels_if_asked_to() -> None:
+    # Between class 0 and void, or between 1 and 3, nothing may be made up.
+    label = np.array([[0, 255, 3], [1, 3, 255]], dtype=np.uint8)
+    view = EvaluationView([(PIXELS, label)], Transform(size=(4, 9)), resize_labels=True)
+    sample = view[0]
+    assert sample["image"].shape == (3, 4, 9)
+    assert sample["label"].dtype == torch.int64
+    assert sample["label"].tolist() == label.repeat(2, 0).repeat(3, 1).tolist()
+    # And back: of each block of 2 x 3 pixels of one class, that class.
+    large = Image.fromarray(label.repeat(2, 0).repeat(3, 1))
+    pixels = np.zeros((4, 9, 3), np.uint8)
+    view = EvaluationView([(pixels, large)], Transform(size=(2, 3)), resize_labels=True)
+    assert view[0]["label"].tolist() == label.tolist()
+
+
+def test_labels_that_are_to_follow_a_tensor_must_have_its_size() -> None:
+    image = torch.zeros(3, 4, 6)
+    source = [(image, LABEL)]
+    assert EvaluationView(source, Transform())[0]["label"].shape == (2, 3)
+    with pytest.raises(ValueError, match=r"size of its image, \(4, 6\), got \(2, 3\)"):
+        EvaluationView(source, Transform(), resize_labels=True)[0]
+
+
 def test_predictions_know_their_name_and_size() -> None:
     view = PredictionView([PIXELS, {"image": PIXELS, "name": "street"}], Transform())
     assert [view[i]["name"] for i in (0, 1)] == ["000000", "street"]
