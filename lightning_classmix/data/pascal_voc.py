@@ -114,9 +114,20 @@ class PascalVOCDataModule(FileDataModule):
         self.keep_arguments()
 
     def prepare_data(self) -> None:
-        """Fetch the original data set, in one process, if that is wanted and needed."""
-        if self.download and not self._is_whole():
+        """Fetch the original data set, in one process, if that is wanted and needed.
+
+        Raises:
+            OSError: If it cannot be fetched.
+        """
+        if not self.download or self._is_whole():
+            return
+        try:
             VOCSegmentation(self.root, year="2012", image_set="train", download=True)
+        except (OSError, RuntimeError) as error:
+            raise OSError(
+                f"download must find the data set, got {error}; put"
+                f" VOCtrainval_11-May-2012.tar into {self.root} from elsewhere"
+            ) from error
 
     def list_files(self) -> Files:
         """Return the training images and those of ``val``, with their labels."""

@@ -1,6 +1,7 @@
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -236,6 +237,19 @@ def test_a_fetch_that_was_cut_off_is_done_again(
 
     monkeypatch.setattr(FETCH, fetch)
     assert len(made(tmp_path, download=True).val) == 2
+
+
+@pytest.mark.parametrize("fault", [URLError("no host"), RuntimeError("corrupted")])
+def test_a_fetch_that_fails_is_told_with_another_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fetch(url: str, root: Path, **_: str) -> None:
+        raise fault
+
+    monkeypatch.setattr(FETCH, fetch)
+    told = rf"find the data set, got .*(no host|corrupted).*2012\.tar into {tmp_path}"
+    with pytest.raises(OSError, match=told):
+        made(tmp_path, download=True)
 
 
 def test_images_of_many_sizes_are_evaluated_one_by_one(tmp_path: Path) -> None:
