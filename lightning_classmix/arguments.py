@@ -150,8 +150,9 @@ def _trained_with(checkpoint: Path, told: _Told) -> dict[str, Any]:
     paths = content.get("class_paths", {})
     model = dict(content.get("hyper_parameters", {}))
     data = dict(content.get("datamodule_hyper_parameters", {}))
-    if "num_classes" in data:  # they need not be counted again
-        data["num_classes"] = model["num_classes"]
+    for key in ("num_classes", "class_names", "palette"):
+        if key in data:  # a data module that reads them need not do so again
+            data[key] = model.get(key)
     for key in ("class_names", "palette", "mean", "std"):
         model.pop(key, None)  # the data tell these
 

@@ -29,6 +29,7 @@ def check(data: FileDataModule, json: bool = False, strict: bool = False) -> Non
         json: Print JSON, for programs.
         strict: Let warnings count as faults.
     """
+    data.prepare_data()
     inspection = inspect(data)
     told = summary(inspection) | {"warnings": find_warnings(data, inspection)}
     if json:

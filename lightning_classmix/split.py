@@ -23,6 +23,7 @@ def split(data: FileDataModule, out: Path = Path(SPLIT_FILE)) -> None:
     """
     if out.exists():
         raise FileExistsError(f"out must be a new file, got {out}")
+    data.prepare_data()
     names = data.files.labeled.names()
     chosen = data.choose()
     out.parent.mkdir(parents=True, exist_ok=True)

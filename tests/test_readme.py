@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from lightning_classmix import FolderDataModule
 from lightning_classmix.cli import main
 from tests.images import make_folder
 
@@ -52,7 +53,7 @@ def test_the_lines_on_ones_own_folder_run_on_small_images_and_a_small_network(
 def test_the_recipe_of_the_readme_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (lines,) = blocks("yaml")
+    (lines,) = (block for block in blocks("yaml") if "transform" in block)
     (tmp_path / "own.yaml").write_text(lines)
     recipe = str(tmp_path / "own.yaml")
     monkeypatch.setattr(
@@ -80,3 +81,11 @@ def test_files_that_the_readme_links_exist() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text())
     assert links
     assert not [link for link in links if not (README.parent / link).exists()]
+
+
+def test_the_classes_of_the_readme_are_read(tmp_path: Path) -> None:
+    (lines,) = (block for block in blocks("yaml") if "class_names" in block)
+    (tmp_path / "classes.yaml").write_text(lines)
+    data = FolderDataModule(tmp_path)
+    assert data.num_classes == 3
+    assert {0: 0, 100: 1, 200: 2, 7: 255}.items() <= data.label_map().items()
