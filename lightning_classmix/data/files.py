@@ -1,6 +1,7 @@
 """Images and labels on a disk, read; every fault names its file."""
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,23 +20,40 @@ LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 def list_images(folder: Path) -> Paths:
     """Return the images of a folder and of the folders in it, sorted.
 
+    Links are followed, but not back to a folder that they lie in; hidden files and
+    folders are left out.
+
     Raises:
         FileNotFoundError: If there is no such folder.
         ValueError: If it holds no image.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} must be a folder of images, got none")
-    found = [
-        os.path.join(place, name)
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-    ]
+    found = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not _leads_back(os.path.join(place, name))
+        ]
+        found += [
+            os.path.join(place, name)
+            for name in names
+            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+        ]
     if not found:
         raise ValueError(
             f"{folder} must hold images ({', '.join(IMAGE_SUFFIXES)}), got none"
         )
     return Paths(sorted(found))
+
+
+def _leads_back(folder: str) -> bool:
+    """Return whether a folder is a link to one that it lies in."""
+    if not os.path.islink(folder):
+        return False
+    place = os.path.realpath(os.path.dirname(folder))
+    return Path(place).is_relative_to(os.path.realpath(folder))
 
 
 def read_image(path: Path) -> Image.Image:
@@ -55,6 +73,8 @@ def read_image(path: Path) -> Image.Image:
             f"an image must have 8 or 16 bits a channel, got mode {image.mode} in"
             f" {path}"
         )
+    if image.mode == "P":
+        image.info.pop("transparency", None)  # which Pillow would warn of
     return image.convert("RGB")
 
 
@@ -69,7 +89,7 @@ def read_label(path: Path) -> NDArray[np.integer]:
         ValueError: If it cannot be read, is a JPEG, or has numbers of another kind.
     """
     image = _read(path)
-    if image.format == "JPEG":
+    if image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg":
         raise ValueError(
             f"a label must be saved without loss, got a JPEG in {path}; save it as PNG"
         )
@@ -112,9 +132,13 @@ def _read(path: Path) -> Image.Image:
 
 
 def stem(path: str | Path, folder: Path) -> str:
-    """Return the place of a file in a folder, or on the disk, without its suffix."""
+    """Return the place of a file in a folder, or on the disk, without its suffix.
+
+    It never begins with ``/`` or ``..``, so that it is a place in any other folder.
+    """
     place, prefix = os.path.splitext(path)[0], f"{folder}{os.sep}"
-    return Path(place.removeprefix(prefix)).as_posix().lstrip("/")
+    inside = os.path.normpath(place.removeprefix(prefix)).replace(os.sep, "/")
+    return re.sub(r"^(\.\./|/)+", "", inside)
 
 
 def raise_faults(faults: Iterable[str]) -> None:
