@@ -62,8 +62,8 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
     """Read a list of images and their labels: ``image,label`` on each line.
 
     The label is empty, or left out, where there is none; a tab does for the comma, and
-    a blank between two names of image files. A first line that says ``image`` and
-    lines that begin with ``#`` are left out.
+    a blank between two names of image files. Lines that begin with ``#`` and a
+    first one that says ``image`` are left out.
 
     Args:
         path: The list, a CSV or text file.
@@ -95,7 +95,7 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
     faults += [f"a file in {path} must be there, got no {name}" for name in missing]
     lossy = {*filter(_is_lossy, rows.values())}
     faults += [*_lossy(sorted(lossy))]
-    broken = missing | lossy
+    broken = {*missing, *lossy}
     rows = {i: n for i, n in rows.items() if i not in broken and n not in broken}
     pairs = {image: label for image, label in rows.items() if label}
     alone = (image for image, label in rows.items() if not label)
@@ -109,14 +109,18 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
 def _rows(path: Path) -> Iterator[tuple[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"a list of images must be a file, got {path}")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.reader(file)):
+    begun = False
+    # A disk may hold names that are no UTF-8, and then the list must, too.
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        for row in csv.reader(file):
             cells = [cell.strip() for cell in row]
             if len(cells) == 1:
                 cells = _halves(cells[0])
             if not cells or not cells[0] or cells[0].startswith("#"):
                 continue
-            if number == 0 and cells[0].lower() in ("image", "images"):
+            is_header = not begun and cells[0].lower() in ("image", "images")
+            begun = True
+            if is_header:
                 continue
             yield cells[0], cells[1] if len(cells) > 1 else ""
 
@@ -131,16 +135,16 @@ def _halves(line: str) -> list[str]:
     return [line]
 
 
-def _missing(paths: list[str]) -> set[str]:
-    """Return the files that are not there; every folder is asked once."""
+def _missing(paths: Iterable[str]) -> list[str]:
+    """Return the files that are not there, in order; every folder is asked once."""
     folders: dict[str, set[str]] = {}
-    missing = set()
-    for path in paths:
+    missing = []
+    for path in dict.fromkeys(paths):
         place, name = os.path.split(path)
         if place not in folders:
             folders[place] = {*os.listdir(place)} if os.path.isdir(place) else set()
         if name not in folders[place]:
-            missing.add(path)
+            missing.append(path)
     return missing
 
 
