@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from lightning_classmix.data.label_map import raw_value
+from lightning_classmix.ops import VOID
 
 
 class Classes(NamedTuple):
@@ -22,12 +23,12 @@ class Classes(NamedTuple):
     def check(self, where: str) -> None:
         """Raise a ValueError, which tells ``where``, if something is not as it must."""
         names, palette = self.class_names, self.palette
-        if names is not None and not _all(names, str):
+        if names is not None and not (names and _all(names, str)):
             raise ValueError(f"class_names must be a list of names, got {names}{where}")
         if names is not None and len({*names}) < len(names):
             raise ValueError(f"class_names must differ, got {list(names)}{where}")
         if palette is not None and not (
-            isinstance(palette, Sequence) and all(_is_colour(one) for one in palette)
+            palette and _all(palette, Sequence) and all(map(_is_colour, palette))
         ):
             raise ValueError(
                 "palette must be a list of colours, each of three numbers in [0, 255],"
@@ -41,13 +42,21 @@ class Classes(NamedTuple):
         table = self.label_map
         if table is None:
             return
-        if not isinstance(table, Mapping) or not _all(list(table.values()), int):
+        if not (isinstance(table, Mapping) and table and _all([*table.values()], int)):
             raise ValueError(
                 "label_map must lead from raw values to classes or to 255 for void, got"
                 f" {table}{where}"
             )
-        for key in table:
-            raw_value(key)
+        for key, label in table.items():
+            try:
+                raw_value(key)
+            except ValueError as error:
+                raise ValueError(f"{error} in label_map{where}") from None
+            if not 0 <= label <= VOID:
+                raise ValueError(
+                    "label_map must lead to classes in [0, 254] or to 255 for void,"
+                    f" got {label} for {key}{where}"
+                )
 
 
 def read_classes(path: Path) -> Classes:
@@ -57,7 +66,7 @@ def read_classes(path: Path) -> Classes:
         ValueError: If it is no YAML, or holds something else.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} must be YAML, got {reason}") from error
@@ -69,11 +78,13 @@ def read_classes(path: Path) -> Classes:
         raise ValueError(f"{path} must hold {', '.join(known)}, got {told}")
     classes = Classes(**content)
     classes.check(f" in {path}")
-    return classes
+    colours = classes.palette and [(r, g, b) for r, g, b in classes.palette]
+    return classes._replace(palette=colours)
 
 
 def _all(values: Any, kind: type) -> bool:  # noqa: ANN401 - whatever YAML holds
-    return isinstance(values, Sequence) and all(isinstance(v, kind) for v in values)
+    listed = isinstance(values, Sequence) and not isinstance(values, str)
+    return listed and all(isinstance(value, kind) for value in values)
 
 
 def _is_colour(colour: Any) -> bool:  # noqa: ANN401 - whatever YAML holds
