@@ -133,18 +133,25 @@ class FolderDataModule(FileDataModule):
                 f"num_classes must be that of the names and colours, {len(listed)}, got"
                 f" {self._num_classes}"
             )
-        if self._num_classes or listed:
-            return self._num_classes or len(listed or ())
-        if self._told.label_map is not None:
+        if self._num_classes is not None:
+            count = self._num_classes
+        elif listed:
+            count = len(listed)
+        elif self._told.label_map is not None:
             classes = {*self._told.label_map.values()} - {VOID}
-            return max(classes, default=-1) + 1
-        if self._values.binary:
-            count, told = 2, "0 and 255 in most labels; label_map may say otherwise"
+            count = max(classes, default=-1) + 1
         else:
-            count = self._values.count_classes()
-            told = f"the labels in {self.lists['train'] or self.root / 'labels'}"
-        rank_zero_info(f"num_classes is {count}, by {told}")
+            count, told = self._counted()
+            rank_zero_info(f"num_classes is {count}, by {told}")
+        if not 2 <= count <= VOID:
+            raise ValueError(f"num_classes must be in [2, {VOID}], got {count}")
         return count
+
+    def _counted(self) -> tuple[int, str]:
+        if self._values.binary:
+            return 2, "0 and 255 in most labels; label_map may say otherwise"
+        told = f"the labels in {self.lists['train'] or self.root / 'labels'}"
+        return self._values.count_classes(), told
 
     def label_map(self) -> Mapping[int, int]:
         """Return what was told, else the classes as they are, and void."""
@@ -168,6 +175,7 @@ class FolderDataModule(FileDataModule):
         known = [(getattr(self.listed, part), part) for part in parts]
         return LabelValues(
             ((files, self.facts(part)) for files, part in known if files is not None),
+            faults=self.listed.faults,
             remedy=f"here or in {self.root / CLASSES_FILE}",
         )
 

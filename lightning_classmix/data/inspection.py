@@ -140,7 +140,7 @@ def _classes(
     try:
         label_map, count = data.classes, data.num_classes or 0
     except ValueError as error:
-        faults.append(str(error))
+        faults += [fault for fault in str(error).splitlines() if fault not in faults]
         return [], None
     return data.class_names or [str(label) for label in range(count)], label_map
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_classmix.data.checks import LabelFacts, gather
+from lightning_classmix.data.files import raise_faults
 from lightning_classmix.data.image_files import ImageFiles
 from lightning_classmix.data.label_map import COLOUR, grey_of, told
 from lightning_classmix.ops import VOID
@@ -17,17 +18,23 @@ class LabelValues:
 
     Args:
         parts: Labelled files, with what was read of them.
+        faults: What is known to be wrong with files; tells why there are no values.
         remedy: Where a user may say what the values mean.
     """
 
     def __init__(
-        self, parts: Iterable[tuple[ImageFiles, LabelFacts]], *, remedy: str
+        self,
+        parts: Iterable[tuple[ImageFiles, LabelFacts]],
+        *,
+        faults: Iterable[str] = (),
+        remedy: str,
     ) -> None:
         counted = []
         self.files: list[Path] = []
-        self.remedy = remedy
+        self.faults, self.remedy = [*faults], remedy
         for files, read in parts:
             self.files += files.labels or ()
+            self.faults += read.faults
             values = grey_of(read.values)
             counted += [(values[row > 0], row[row > 0]) for row in read.counts]
         facts = gather(counted)
@@ -45,12 +52,14 @@ class LabelValues:
         """Return the largest class plus one, and warn if classes below it are absent.
 
         Raises:
-            ValueError: If there are but colours, a number beyond 255, or one class.
+            ValueError: If there are colours, a number beyond 255, or less than two
+                classes.
         """
         values = self.values
-        if len(values) and not (values < COLOUR).any():
+        colours = values[values >= COLOUR]
+        if len(colours):
             raise ValueError(
-                f"labels of colours must have a table, got {self._example(values[0])};"
+                f"labels of colours must have a table, got {self._example(colours[0])};"
                 f" give palette or label_map, {self.remedy}"
             )
         beyond = values[(values > VOID) & (values < COLOUR)]
@@ -62,9 +71,13 @@ class LabelValues:
         classes = values[values < VOID]
         count = int(classes.max(initial=0)) + 1
         if count < 2:
+            raise_faults(self.faults)
+            got = "no label"
+            if self.files:
+                got = f"the values {values.tolist()}, where 255 is void"
             raise ValueError(
-                f"labels must hold at least 2 classes, got the values {values.tolist()}"
-                f" in {self.files[0].parent}; 255 is void"
+                f"labels must hold at least 2 classes, got {got}; give num_classes or"
+                f" class_names, {self.remedy}"
             )
         absent = [str(c) for c in range(count) if c not in classes]
         if absent:
