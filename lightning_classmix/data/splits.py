@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_classmix.data.files import IMAGE_SUFFIXES
+
 _LISTS = Path(str(resources.files("lightning_classmix") / "data/split_lists"))
+_FILE = re.compile(
+    rf"(.+?)({'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?=[,\s]|$)", re.IGNORECASE
+)
 
 
 def covering_order(present: NDArray[np.bool_], *, seed: int) -> list[int]:
@@ -110,8 +115,8 @@ def read_split(
     Args:
         split: Name of a split of ``dataset``, or path of a list file. That has an image
             on each line: its name, with or without folder and suffix, alone or before
-            its label; or its index in ``names``. Lines that begin with ``#`` are left
-            out.
+            its label; or its index in ``names``, where no line is a name. Lines that
+            begin with ``#`` are left out.
         names: Names of all images that have labels, without suffixes.
         dataset: Set whose named splits are known, if any.
 
@@ -123,8 +128,9 @@ def read_split(
     if split in known:
         lines = known[split]
     elif Path(split).is_file():
-        text = Path(split).read_text(encoding="utf-8-sig")
-        lines = [line.strip() for line in text.splitlines()]
+        # A disk may hold names that are no UTF-8, and then the list must, too.
+        text = Path(split).read_text(encoding="utf-8-sig", errors="surrogateescape")
+        lines = [line.strip() for line in text.split("\n")]
         lines = [line for line in lines if line and not line.startswith("#")]
     else:
         told = f" or one of {', '.join(known)}" if known else ""
@@ -134,7 +140,7 @@ def read_split(
 
     places = _places(names)
     found = [_place(line, places) for line in lines]
-    if None in found and all(line.isdecimal() for line in lines):
+    if {*found} == {None} and all(line.isdecimal() for line in lines):
         found = [int(line) if int(line) < len(names) else None for line in lines]
     unknown = [line for line, place in zip(lines, found, strict=True) if place is None]
     if unknown:
@@ -164,8 +170,10 @@ def _places(names: Sequence[str]) -> dict[str, int]:
 
 def _place(line: str, places: Mapping[str, int]) -> int | None:
     """Return the image that a line tells: by itself, its first name, or an end."""
+    # A blank ends a name, but not within that of a file, such as "image (2).png".
     first = re.split(r"[,\s]", line)[0]
-    for name in (line, first, os.path.splitext(first)[0]):
+    file = _FILE.match(line)
+    for name in (line, file[1] if file else first, first, os.path.splitext(first)[0]):
         parts = _bare(name).split("/")
         for start in range(len(parts)):
             place = places.get("/".join(parts[start:]))
