@@ -246,7 +246,8 @@ class FileDataModule(SemiSupervisedDataModule):
         files = self.labeled
         if isinstance(files, ImageFiles):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(f"{name}\n" for name in files.names()))
+            text = "".join(f"{name}\n" for name in files.names())
+            path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must share with this one: the split, too."""
