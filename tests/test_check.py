@@ -69,7 +69,7 @@ def test_shares_are_those_of_the_pixels(
 def test_classes_per_image_come_with_their_masks(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    relabel(root / "labels/00.png", 1)
+    relabel(root / "labels/00.png", [255] * 5 + [1] * 27)  # void is no class
     _, told = checked(FolderDataModule(root), capsys)
     assert told["classes_per_image"] == [
         {"classes": 1, "images": 1, "masks": 1},
@@ -178,7 +178,7 @@ def test_leakage_is_told_by_the_pixels(
     assert {("unlabeled", "other.bmp"), ("val", "v1.png")} in found
     assert {("unlabeled", "again.png"), ("unlabeled", "u0.png")} in found
     assert len(found) == 2
-    assert any("leakage" in one and "v1.png" in one for one in told["warnings"])
+    assert any("leakage, scores" in one and "v1.png" in one for one in told["warnings"])
     assert any("more than once" in one for one in told["warnings"])
 
 
