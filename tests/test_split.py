@@ -48,3 +48,11 @@ def test_a_list_that_is_there_is_not_lost(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match=r"a new file, got .*split\.txt"):
         split(FolderDataModule(root), out)
     assert out.read_text() == "mine"
+
+
+def test_a_broken_label_ends_the_draw(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    (root / "labels/05.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"labels/05\.png"):
+        split(FolderDataModule(root, labeled=2, num_classes=3), tmp_path / "two.txt")
+    assert not (tmp_path / "two.txt").exists()

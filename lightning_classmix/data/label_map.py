@@ -107,8 +107,8 @@ class LabelMap:
             wrong = [*wrong[:_SHOWN], f"{len(wrong) - _SHOWN} other values"]
         return (
             f"a label must hold values of {_ranges(self.known)}, got"
-            f" {', '.join(wrong)} in {path}; mend the file, or give num_classes or"
-            " label_map"
+            f" {', '.join(wrong)} in {path}; mend the file, or give num_classes,"
+            " palette or label_map"
         )
 
 

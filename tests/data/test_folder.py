@@ -735,3 +735,13 @@ def test_names_that_are_no_utf8_are_written_down_and_read_again(
     again = made(root, split=tmp_path / "run/split.txt")
     assert name in again.labeled.names()
     assert again.labeled.names() == data.labeled.names()
+
+
+def test_a_broken_label_that_was_met_while_counting_is_told_though_it_is_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightning_classmix.data.checks.CHECKED", 1)
+    root = make_folder(tmp_path)
+    (root / "val/labels/v1.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"val/labels/v1\.png"):
+        made(root)
