@@ -39,6 +39,8 @@ class SegmentationNetwork(nn.Module):
         super().__init__()
         self.network, self.num_classes = network, num_classes
         self.stride, self.smallest = stride, smallest
+        self.pretrained: list[str] = []
+        """Parts of the network that hold pretrained weights."""
 
     @property
     def encoder(self) -> nn.Module | None:
@@ -48,6 +50,16 @@ class SegmentationNetwork(nn.Module):
             if isinstance(part, nn.Module):
                 return part
         return None
+
+    def take_pretrained(self, other: "SegmentationNetwork") -> None:
+        """Take over the weights of a like network that pretrained weights came with.
+
+        These are those of its encoder, and of the head of DeepLab-v2, if it has them
+        from a file.
+        """
+        for name in other.pretrained:
+            part = self.network.get_submodule(name)
+            part.load_state_dict(other.network.get_submodule(name).state_dict())
 
     def forward(self, image: Tensor) -> Tensor:
         """Return class scores, float ``(B, C, H, W)``, for a float ``(B, 3, H, W)``.

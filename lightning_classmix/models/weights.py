@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 # Layers of a classifier, which a segmentation encoder has no use for.
 _CLASSIFIER = ("fc.", "_fc.", "classifier.", "head.", "last_linear.", "linear.")
+_HEAD = "layer5."  # that of DeepLab-v2, in files of the whole network
 
 
 def read_state(path: Path, name: str) -> dict[str, Tensor]:
@@ -64,7 +66,8 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     state = {
         key: value
         for key, value in state.items()
-        if key in own or not key.removeprefix("model.").startswith(_CLASSIFIER)
+        if key in own
+        or not key.removeprefix("model.").startswith((*_CLASSIFIER, _HEAD))
     }
     for key in own.keys() & state.keys():
         if state[key].ndim == 4 and state[key].shape[1] == 3 != own[key].shape[1]:
@@ -87,6 +90,32 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
             f" differ {_few(misfits)}"
         )
     nn.Module.load_state_dict(encoder, state, strict=False)
+
+
+def load_head(head: nn.ModuleList, path: Path) -> bool:
+    """Load the head of DeepLab-v2, where a file has one of as many classes.
+
+    Args:
+        head: Convolutions, in order of their dilations.
+        path: A file of the whole network; ``layer5.conv2d_list.0.weight`` and so on
+            are its head.
+
+    Returns:
+        Whether it was loaded.
+    """
+    prefix = f"{_HEAD}conv2d_list."
+    state = {
+        key.removeprefix(prefix): value
+        for key, value in read_state(path, "encoder_weights").items()
+        if key.startswith(prefix)
+    }
+    own = {key: value.shape for key, value in head.state_dict().items()}
+    fits = own == {key: value.shape for key, value in state.items()}
+    if fits:
+        head.load_state_dict(state)
+    elif state:
+        rank_zero_info(f"the head starts anew: that in {path} is of other classes")
+    return fits
 
 
 def load_student(student: nn.Module, path: Path) -> None:

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_classmix import build_model
+from lightning_classmix.models.deeplabv2 import CaffeResNet101
 from lightning_classmix.models.factory import MODELS
 from lightning_classmix.models.network import SegmentationNetwork
 
@@ -194,3 +195,209 @@ def test_a_pair_that_cannot_exist_is_refused_with_its_reason(
 ) -> None:
     with pytest.raises(ValueError, match=rf"{encoder}'.*: .*{reason}"):
         build_model(name, encoder, 3)
+
+
+def seen_by(module: nn.Module) -> list[tuple[int, ...]]:
+    """Note the shapes of what a module is given."""
+    shapes: list[tuple[int, ...]] = []
+    module.register_forward_pre_hook(lambda _, given: shapes.append(given[0].shape))
+    return shapes
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "mobilenet_v2", "tu-resnet10t"])
+def test_deeplabv2_sees_images_of_odd_sizes_as_they_are(encoder: str) -> None:
+    network = build_model("deeplabv2", encoder, 3).eval()
+    assert network.encoder is not None
+    seen = seen_by(network.encoder)
+    features: list[tuple[int, ...]] = seen_by(network.get_submodule("network.head.0"))
+    with torch.no_grad():
+        assert network(torch.zeros(1, 3, 33, 71)).shape == (1, 3, 33, 71)
+    assert seen == [(1, 3, 33, 71)]
+    assert [tuple(shape[2:]) for shape in features] == [(5, 9)]  # an eighth, rounded up
+
+
+@pytest.mark.parametrize(
+    ("encoder", "reason"),
+    [
+        ("vgg11", "do not support dilated mode"),
+        ("densenet121", "do not support dilated mode"),
+        ("tu-vit_tiny_patch16_224", "Unsupported model downsampling pattern"),
+        ("tu-swin_tiny_patch4_window7_224", "output_stride"),
+        ("tu-ghostnet_050", "dilation not supported"),
+        ("tu-vgg11", "it cannot be dilated"),  # timm asserts without a word
+    ],
+)
+def test_an_encoder_that_cannot_be_dilated_is_refused_with_the_reason(
+    encoder: str, reason: str
+) -> None:
+    with pytest.raises(
+        ValueError, match=rf"'deeplabv2' cannot be built with .*'{encoder}': .*{reason}"
+    ):
+        build_model("deeplabv2", encoder, 3)
+
+
+def test_options_reach_the_architecture() -> None:
+    wide, narrow = (
+        build_model("unet", "resnet18", 3, options=options)
+        for options in (None, {"decoder_channels": [32, 16, 8, 8, 4]})
+    )
+    sizes = [
+        network.get_submodule("network.segmentation_head.0").in_channels
+        for network in (wide, narrow)
+    ]
+    assert sizes == [16, 4]
+    timm = build_model("unet", "tu-resnet10t", 3, options={"stem_width": 16})
+    assert timm.get_submodule("network.encoder.model.conv1.0").out_channels == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "option", "told"),
+    [
+        ("unet", "resnet18", "decoder_channel", r"unet .*'decoder_channel'; did you"),
+        (
+            "fpn",
+            "mobilenet_v2",
+            "depth",
+            r"an option of fpn must be known, got 'depth'",
+        ),
+        ("deeplabv2", "resnet18", "dilations", "did you mean head_dilations"),
+        ("deeplabv2", "tu-resnet10t", "drop_rate", "did you mean head_dilations"),
+        ("unet", "tu-resnet10t", "decoder_channel", "argument 'decoder_channel'"),
+        ("unet", "resnet18", "classes", "an option of unet must be known"),
+        ("unet", "tu-resnet10t", "activation", "an option of unet must be known"),
+        ("unet", "resnet18", "kwargs", "an option of unet must be known"),
+    ],
+)
+def test_an_unknown_option_is_refused(
+    name: str, encoder: str, option: str, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        build_model(name, encoder, 3, options={option: 3})
+
+
+def test_an_option_of_a_wrong_value_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'resnet18': head_dilations must be some"):
+        build_model("deeplabv2", "resnet18", 3, options={"head_dilations": [7]})
+    with pytest.raises(ValueError, match="Model depth is 5, but you provide"):
+        build_model("unet", "resnet18", 3, options={"decoder_channels": [4]})
+
+
+def test_the_encoder_of_caffe_is_that_of_deeplabv2_alone() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"encoder 'caffe_resnet101' must be .* 'deeplabv2', got model 'unet';"
+        " take resnet101",
+    ):
+        build_model("unet", "caffe_resnet101", 3)
+    with pytest.raises(ValueError, match=r"must be a file or None, got 'imagenet'"):
+        build_model("deeplabv2", "caffe_resnet101", 3, encoder_weights="imagenet")
+
+
+@pytest.fixture(scope="module", name="coco")
+def make_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a file with the names and shapes of that of MS-COCO, in its old format."""
+    torch.manual_seed(0)
+    encoder = CaffeResNet101()
+    state = {
+        key: value
+        for key, value in encoder.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    state["bn1.running_mean"] = torch.randn(64)
+    for branch in range(4):
+        state[f"layer5.conv2d_list.{branch}.weight"] = torch.randn(21, 2048, 3, 3)
+        state[f"layer5.conv2d_list.{branch}.bias"] = torch.randn(21)
+    path = tmp_path_factory.mktemp("coco") / "resnet101COCO-41f33a49.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    return path
+
+
+def build_from(path: Path, num_classes: int) -> SegmentationNetwork:
+    return build_model(
+        "deeplabv2",
+        "caffe_resnet101",
+        num_classes,
+        encoder_weights=str(path),
+        options={"head_dilations": [6, 12]},
+    )
+
+
+def test_the_file_has_the_names_of_that_of_coco(coco: Path) -> None:
+    keys = torch.load(coco, weights_only=True).keys()
+    assert len(keys) == 104 * 5 + 8  # convolutions, each with its norm, and the head
+    assert {
+        "conv1.weight",
+        "bn1.running_var",
+        "layer1.0.conv1.weight",
+        "layer1.0.downsample.0.weight",
+        "layer3.22.bn3.bias",
+        "layer4.2.conv3.weight",
+        "layer5.conv2d_list.3.bias",
+    } <= keys
+
+
+def test_the_file_of_coco_fills_encoder_and_head(
+    coco: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    network = build_from(coco, 21)
+    state = torch.load(coco, weights_only=True)
+    loaded = {
+        key.removeprefix("network.encoder.").replace(
+            "network.head.", "layer5.conv2d_list."
+        ): value
+        for key, value in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
+    assert network.pretrained == ["encoder", "head"]
+    wanted = [
+        p.requires_grad for p in network.get_submodule("network.head").parameters()
+    ]
+    assert wanted == [True] * 4 + [False] * 4
+    assert "starts anew" not in caplog.text
+
+
+def test_for_other_classes_the_head_keeps_its_own_start_and_it_is_said(
+    coco: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    network = build_from(coco, 19)
+    loaded, state = encoder_state(network), torch.load(coco, weights_only=True)
+    names = [key for key in state if not key.startswith("layer5.")]
+    assert all(torch.equal(loaded[key], state[key]) for key in names)
+    assert network.pretrained == ["encoder"]
+    weight = network.get_parameter("network.head.0.weight")
+    assert weight.shape == (19, 2048, 3, 3)
+    assert 0.009 < weight.std() < 0.011
+    assert f"the head starts anew: that in {coco} is of other classes" in caplog.text
+
+
+def test_a_file_of_coco_that_lacks_keys_is_refused_by_them(
+    coco: Path, tmp_path: Path
+) -> None:
+    state = torch.load(coco, weights_only=True)
+    del state["conv1.weight"], state["layer4.2.bn3.running_var"]
+    torch.save(state, tmp_path / "coco.pth")
+    with pytest.raises(
+        ValueError,
+        match=r"missing keys conv1\.weight, layer4\.2\.bn3\.running_var, unexpected"
+        " keys none",
+    ):
+        build_from(tmp_path / "coco.pth", 21)
+
+
+@pytest.mark.parametrize("num_classes", [21, 19])
+def test_only_the_parts_that_are_pretrained_are_taken_over(
+    coco: Path, num_classes: int
+) -> None:
+    source = build_from(coco, num_classes)
+    torch.manual_seed(5)
+    network = build_model("deeplabv2", "caffe_resnet101", num_classes)
+    own = {key: value.clone() for key, value in network.state_dict().items()}
+    network.take_pretrained(source)
+    theirs = source.state_dict()
+    for key, value in network.state_dict().items():
+        taken = key.startswith("network.encoder.") or num_classes == 21
+        assert torch.equal(value, theirs[key] if taken else own[key])

@@ -1,3 +1,5 @@
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -63,3 +65,23 @@ def test_an_answer_without_logits_is_refused() -> None:
         TypeError, match=r"network must answer with logits .* got tuple"
     ):
         SegmentationNetwork(Tuple(), 3)(torch.zeros(1, 3, 4, 4))
+
+
+def test_parts_that_are_pretrained_are_taken_over_and_no_others() -> None:
+    def network(fill: float) -> SegmentationNetwork:
+        encoder, head = nn.BatchNorm2d(3, momentum=1.0), nn.Conv2d(3, 3, 1)
+        encoder(torch.full((1, 3, 2, 2), fill))
+        nn.init.constant_(head.weight, fill)
+        parts = OrderedDict(encoder=encoder, head=head)
+        return SegmentationNetwork(nn.Sequential(parts), 3)
+
+    for pretrained, mean, weight in (
+        ([], 1.0, 1.0),
+        (["encoder"], 2.0, 1.0),
+        (["encoder", "head"], 2.0, 2.0),
+    ):
+        one, other = network(1.0), network(2.0)
+        other.pretrained = pretrained
+        one.take_pretrained(other)
+        assert (one.get_buffer("network.encoder.running_mean") == mean).all()
+        assert (one.get_parameter("network.head.weight") == weight).all()
