@@ -17,11 +17,13 @@ def build_optimizer(
     lr: float,
     encoder_lr_factor: float,
     weight_decay: float,
+    decay_all: bool = False,
     steps: int,
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
     """Build the optimizer of all parameters that want gradients, and its schedule.
 
-    Biases and the affine parameters of norms, all that has one dimension, do not decay.
+    Biases and the affine parameters of norms, all that has one dimension, do not decay
+    unless ``decay_all`` says so.
 
     Args:
         student: Network to train.
@@ -30,6 +32,7 @@ def build_optimizer(
         lr: Learning rate at step 0.
         encoder_lr_factor: Factor on ``lr`` for ``encoder``.
         weight_decay: Of all parameters with two dimensions or more.
+        decay_all: Let parameters of one dimension decay, too.
         steps: Steps of the whole run, over which the rate falls to 0 by ``ops.poly``.
 
     Returns:
@@ -39,7 +42,7 @@ def build_optimizer(
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in student.parameters():
         if parameter.requires_grad:
-            kind = id(parameter) in slow, parameter.ndim > 1
+            kind = id(parameter) in slow, decay_all or parameter.ndim > 1
             groups.setdefault(kind, []).append(parameter)
     options = [
         {

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_classmix import batches, ops
@@ -31,10 +32,12 @@ class Supervised(LightningModule):
 
     Args:
         num_classes: Number of classes, C, in [2, 255].
-        model: Architecture of segmentation-models-pytorch, such as ``unet``.
+        model: Architecture of segmentation-models-pytorch, such as ``unet``, or
+            ``deeplabv2``.
         encoder: Its backbone, such as ``resnet50``; any of timm's as ``tu-<name>``.
         encoder_weights: Name of published weights of the encoder, path of a local file,
             or None for random ones; read when a fit starts.
+        model_options: Further arguments of the architecture; see `build_model`.
         network: A network of one's own in place of ``model`` and ``encoder``. It
             answers with logits, or with a dict that holds them as ``logits`` or
             ``out``. Pass it again to ``load_from_checkpoint``.
@@ -47,9 +50,15 @@ class Supervised(LightningModule):
             ``network.backbone``, if there is such a part. If None, 0.1 for an encoder
             with ``encoder_weights`` and 1 for any other.
         weight_decay: Of all parameters but biases and those of norms.
+        decay_all: Let these decay, too.
+        freeze_norm: Keep the scales and shifts of batch norms as they are; their
+            statistics move on.
         compile: Compile the networks by ``torch.compile`` when a fit starts.
         channels_last: Keep the networks' weights channels last, which is faster on GPUs
             in half precision.
+        pad_to: Height and width that smaller images are padded to in validation, test
+            and prediction, at the right and at the bottom by their mean colour; None
+            pads nothing.
         window: Height and width of the windows that slide over an image in validation,
             test and prediction, overlapping by a third; None takes it whole.
         flip_average: Average the probabilities with those of the mirrored image in
@@ -78,6 +87,7 @@ class Supervised(LightningModule):
         model: str = "deeplabv3plus",
         encoder: str = "resnet50",
         encoder_weights: str | Path | None = "imagenet",
+        model_options: dict[str, Any] | None = None,
         network: nn.Module | None = None,
         in_channels: int = 3,
         student_weights: str | Path | None = None,
@@ -85,8 +95,11 @@ class Supervised(LightningModule):
         lr: float = 1e-3,
         encoder_lr_factor: float | None = None,
         weight_decay: float = 0.01,
+        decay_all: bool = False,
+        freeze_norm: bool = False,
         compile: bool = False,
         channels_last: bool = False,
+        pad_to: tuple[int, int] | None = None,
         window: tuple[int, int] | None = None,
         flip_average: bool = False,
         class_names: Sequence[str] | None = None,
@@ -115,19 +128,21 @@ class Supervised(LightningModule):
             raise ValueError(
                 f"class_names must hold {num_classes} names, got {len(class_names)}"
             )
-        if window is not None and min(window) < 1:
-            raise ValueError(f"window must be at least (1, 1), got {tuple(window)}")
+        for name, size in (("window", window), ("pad_to", pad_to)):
+            if size is not None and min(size) < 1:
+                raise ValueError(f"{name} must be at least (1, 1), got {tuple(size)}")
         self.save_hyperparameters(ignore=["network"])
         for name in ("encoder_weights", "student_weights"):
             if isinstance(self.hparams[name], Path):  # a checkpoint holds plain values
                 self.hparams[name] = str(self.hparams[name])
         self.num_classes, self.in_channels = num_classes, in_channels
         self.optimizer, self.lr = optimizer, lr
-        self.encoder_lr_factor, self.weight_decay = encoder_lr_factor, weight_decay
+        self.encoder_lr_factor = encoder_lr_factor
+        self.weight_decay, self.decay_all = weight_decay, decay_all
         self.class_names = list(class_names or map(str, range(num_classes)))
         self.palette, self.mean, self.std = palette, mean, std
         self.student_weights = student_weights
-        self.window, self.flip_average = window, flip_average
+        self.pad_to, self.window, self.flip_average = pad_to, window, flip_average
         self.compiled, self.channels_last = compile, channels_last
         self.losses: dict[str, Tensor] = {}
         """The last losses of training, by their names in the log."""
@@ -138,7 +153,12 @@ class Supervised(LightningModule):
 
         # The encoder's weights are read when a fit starts that has no checkpoint.
         build = partial(
-            build_model, model, encoder, num_classes, in_channels=in_channels
+            build_model,
+            model,
+            encoder,
+            num_classes,
+            in_channels=in_channels,
+            options=model_options,
         )
         self._pretrained = None
         if pretrained:
@@ -146,6 +166,10 @@ class Supervised(LightningModule):
         self.student = (
             build() if network is None else SegmentationNetwork(network, num_classes)
         )
+        if freeze_norm:
+            for module in self.student.modules():
+                if isinstance(module, _BatchNorm):
+                    module.requires_grad_(False)
         self.base_seed = torch.initial_seed()
         self.val_scores, self.test_scores = (Scoreboard(num_classes) for _ in range(2))
         self._score("student")
@@ -199,8 +223,7 @@ class Supervised(LightningModule):
         A checkpoint that is resumed was read before, and left nothing to read.
         """
         if self._pretrained is not None:
-            encoder = self._pretrained().encoder
-            self.student.encoder.load_state_dict(encoder.state_dict())  # type: ignore[union-attr]
+            self.student.take_pretrained(self._pretrained())
         if self.student_weights is not None:
             load_student(self.student, Path(self.student_weights))
         self._pretrained = self.student_weights = None
@@ -333,6 +356,8 @@ class Supervised(LightningModule):
     def _logits(self, name: str, image: Tensor) -> Tensor:
         """Return what the network ``name`` says of images, by windows and mirrored."""
         network: Callable[[Tensor], Tensor] = getattr(self, name)
+        if self.pad_to is not None:
+            network = partial(ops.padded, network, size=self.pad_to)
         if self.window is not None:
             network = partial(ops.sliding_window, network, window=self.window)
         if self.flip_average:
@@ -361,6 +386,7 @@ class Supervised(LightningModule):
             lr=self.lr,
             encoder_lr_factor=self.encoder_lr_factor,
             weight_decay=self.weight_decay,
+            decay_all=self.decay_all,
             steps=max(1, int(total)),
         )
 

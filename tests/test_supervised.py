@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import BackboneFinetuning
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_classmix import ClassMix, Supervised, ops
+from lightning_classmix import ClassMix, Supervised, build_model, ops
 from tests import tiny
 
 
@@ -80,6 +80,12 @@ def test_encoder_and_head_learn_at_their_own_rates_and_norms_do_not_decay() -> N
         "head.weight": (0.1, 0.25),
         "head.bias": (0.1, 0.0),
     }
+
+
+def test_norms_and_biases_decay_if_all_shall() -> None:
+    for decay_all, decays in ((False, {0.25, 0.0}), (True, {0.25})):
+        model = module(weight_decay=0.25, decay_all=decay_all)
+        assert {group["weight_decay"] for group in groups(model)} == decays
 
 
 def test_a_network_without_an_encoder_learns_at_one_rate() -> None:
@@ -194,8 +200,6 @@ def test_a_checkpoint_loads_with_ones_own_network(tmp_path: Path) -> None:
 
 
 def test_encoder_weights_of_a_file_are_read_when_a_fit_starts(tmp_path: Path) -> None:
-    from lightning_classmix import build_model
-
     source: Any = build_model("unet", "resnet18", 3).encoder
     assert source is not None
     torch.save(source.state_dict(), tmp_path / "weights.pth")
@@ -282,6 +286,7 @@ def test_a_run_of_no_steps_ends() -> None:
         ({"optimizer": "adam"}, "optimizer must be 'adamw' or 'sgd', got 'adam'"),
         ({"lr": -0.1}, "lr must be at least 0, got -0.1"),
         ({"window": (0, 4)}, r"window must be at least \(1, 1\), got \(0, 4\)"),
+        ({"pad_to": (5, 0)}, r"pad_to must be at least \(1, 1\), got \(5, 0\)"),
         ({"in_channels": 1}, "mean must have 1 values, .* got 3"),
         ({"class_names": ["a"]}, "class_names must hold 3 names, got 1"),
     ],
@@ -406,3 +411,166 @@ def test_paths_of_weights_are_kept_as_plain_values(tmp_path: Path) -> None:
     module = ClassMix(3, encoder="resnet18", encoder_weights=path, student_weights=path)
     assert module.hparams["encoder_weights"] == str(path)
     assert module.hparams["student_weights"] == str(path)
+
+
+@pytest.mark.parametrize("teacher_mode", ["eval", "train"])
+def test_frozen_scales_and_shifts_stay_and_the_statistics_move(
+    teacher_mode: str,
+) -> None:
+    options: dict[str, Any] = {
+        "lr": 0.1,
+        "weight_decay": 0.5,
+        "decay_all": True,
+        "freeze_norm": True,
+        "labeled_only_steps": 1,
+        "ramp_steps": 0,
+        "teacher_mode": teacher_mode,
+    }
+    model: Any = ClassMix(3, network=tiny.network(), **options)
+    norms = [model.student.network[1], model.teacher.network.network[1]]
+    wanted = {name for name, p in model.student.named_parameters() if p.requires_grad}
+    assert wanted == {f"network.{i}.{p}" for i in (0, 2) for p in ("weight", "bias")}
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight.fill_(0.5)
+            norm.bias.fill_(0.25)
+    start = model.student.network[0].weight.clone()
+    tiny.trainer(max_steps=4).fit(model, tiny.data())
+    for norm in norms:
+        assert (norm.weight == 0.5).all()
+        assert (norm.bias == 0.25).all()
+        assert norm.weight.grad is None
+        assert norm.bias.grad is None
+        assert (norm.running_mean != 0).all()
+        assert (norm.running_var != 1).all()
+    assert not torch.equal(model.student.network[0].weight, start)
+    assert not torch.equal(model.teacher.network.network[0].weight, start)
+
+
+def test_norms_learn_unless_they_are_frozen() -> None:
+    model = module()
+    tiny.trainer(max_steps=2).fit(model, tiny.data())
+    assert (model.student.network[1].weight != 1).any()
+
+
+def test_small_images_are_padded_to_be_evaluated_and_the_padding_is_cut_off() -> None:
+    network = nn.Conv2d(3, 3, 3, padding=1)  # sees its neighbours
+    seen: list[tuple[int, ...]] = []
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    network.register_forward_hook(
+        lambda _, given, answer: (
+            answer + given[0].shape[-1] * torch.eye(3)[0][:, None, None]
+        )
+    )
+    image, label = torch.randn(1, 3, 5, 6), torch.randint(3, (1, 5, 6))
+    model = Supervised(3, network=network, pad_to=(8, 9)).eval()
+    whole = functional.pad(image, (0, 3, 0, 3))
+    with torch.no_grad():
+        expected = model(whole)[..., :5, :6]
+        assert not torch.allclose(model(image), expected)
+    seen.clear()
+    loss = functional.cross_entropy(expected, label).item()
+    loader = tiny.loader({"image": image, "label": label})
+    for run, key in (("validate", "val_loss"), ("test", "test_loss")):
+        found = getattr(tiny.trainer(), run)(model, loader, verbose=False)
+        assert found[0][key] == pytest.approx(loss, rel=1e-5)
+    batch = {"image": image, "name": ["a"], "size": torch.tensor([[5, 6]])}
+    assert model.predict_step(batch, 0)["label"][0].equal(expected[0].argmax(0))
+    assert set(seen) == {(8, 9)}
+
+
+@pytest.mark.parametrize(
+    ("size", "given"), [((8, 9), (8, 9)), ((10, 12), (10, 12)), ((10, 6), (10, 9))]
+)
+def test_larger_images_are_not_padded(
+    size: tuple[int, int], given: tuple[int, int]
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    network = nn.Conv2d(3, 3, 1)
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    model = Supervised(3, network=network, pad_to=(8, 9))
+    logits = model._logits("student", torch.randn(1, 3, *size))
+    assert logits.shape == (1, 3, *size)
+    assert seen == [given]
+
+
+def test_images_are_not_padded_to_train_on() -> None:
+    seen: list[tuple[int, ...]] = []
+    network = tiny.network()
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    Supervised(3, network=network, pad_to=(16, 16)).training_step(tiny.batch(), 0)
+    assert seen == [(8, 8)]
+
+
+def test_each_window_is_padded_if_it_is_smaller() -> None:
+    seen: list[tuple[int, ...]] = []
+    network = nn.Conv2d(3, 3, 1)
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    model = Supervised(3, network=network, pad_to=(6, 4), window=(4, 4))
+    assert model._logits("student", torch.randn(1, 3, 4, 6)).shape == (1, 3, 4, 6)
+    assert seen == [(6, 4)] * 2
+
+
+def test_new_arguments_are_kept_as_plain_values(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "model": "deeplabv2",
+        "encoder": "mobilenet_v2",
+        "encoder_weights": None,
+        "model_options": {"head_dilations": [6, 24]},
+        "decay_all": True,
+        "freeze_norm": True,
+        "pad_to": (40, 48),
+        "consistency": "mean_squared_error",
+        "augment": "olsson2021",
+        "weighting": "confident_share_per_image",
+        "labeled_only_steps": 0,
+    }
+    model: Any = ClassMix(3, **options)
+    trainer = tiny.trainer(max_steps=1)
+    trainer.fit(model, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    saved = torch.load(tmp_path / "run.ckpt", weights_only=True)["hyper_parameters"]
+    assert {name: saved[name] for name in options} == options
+    loaded: Any = ClassMix.load_from_checkpoint(tmp_path / "run.ckpt")
+    assert loaded.hparams == model.hparams
+    assert loaded.student.network.counts == [True, False, False, True]
+    state = model.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in loaded.state_dict().items())
+
+
+def test_a_file_of_the_whole_network_reaches_student_and_teacher(
+    tmp_path: Path,
+) -> None:
+    """`resnet18` in place of the paper's encoder; the names are the same."""
+    source: Any = build_model("deeplabv2", "resnet18", 3)
+    path = tmp_path / "whole.pth"
+    head = {
+        f"layer5.conv2d_list.{k}": v
+        for k, v in source.network.head.state_dict().items()
+    }
+    torch.save(source.encoder.state_dict() | head, path)
+    options: dict[str, Any] = {
+        "model": "deeplabv2",
+        "encoder": "resnet18",
+        "lr": 0.0,
+        "weight_decay": 0.0,
+        "labeled_only_steps": 0,
+    }
+    for num_classes in (3, 4):
+        model: Any = ClassMix(num_classes, encoder_weights=str(path), **options)
+        own = model.student.network.head[0].weight.clone()
+        trainer = tiny.trainer(max_steps=1)
+        trainer.fit(model, tiny.data())
+        theirs = source.network.head[0].weight if num_classes == 3 else own
+        for network in (model.student.network, model.teacher.network.network):
+            assert torch.equal(network.head[0].weight, theirs)
+            assert torch.equal(
+                network.encoder.conv1.weight, source.encoder.conv1.weight
+            )
+        trainer.save_checkpoint(tmp_path / f"{num_classes}.ckpt")
+    path.unlink()
+    loaded: Any = ClassMix.load_from_checkpoint(tmp_path / "3.ckpt")
+    assert torch.equal(
+        loaded.student.network.head[0].weight, source.network.head[0].weight
+    )
+    tiny.trainer(max_steps=2).fit(loaded, tiny.data())

@@ -267,3 +267,7 @@ def test_module_without_a_teacher_is_refused() -> None:
     other = OnesOwn(nn.Conv2d(3, 3, 1))
     with pytest.raises(TypeError, match="a teacher of the same make, got OnesOwn"):
         tiny.trainer(callbacks=[EMATeacher()]).fit(other, tiny.loader(tiny.batch()))
+
+
+def test_the_decay_is_that_of_the_authors_by_default() -> None:
+    assert EMATeacher().decay == 0.99

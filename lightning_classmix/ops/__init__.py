@@ -14,7 +14,12 @@ from lightning_classmix.ops.pseudo_labels import (
 from lightning_classmix.ops.schedules import poly, sigmoid_ramp
 from lightning_classmix.ops.seeds import derive_seed
 from lightning_classmix.ops.void import VOID, void_outside
-from lightning_classmix.ops.windows import flip_average, sliding_window, window_starts
+from lightning_classmix.ops.windows import (
+    flip_average,
+    padded,
+    sliding_window,
+    window_starts,
+)
 
 __all__ = [
     "VOID",
@@ -29,6 +34,7 @@ __all__ = [
     "flip_average",
     "mean_squared_error",
     "mix",
+    "padded",
     "pixel_weight",
     "poly",
     "pseudo_label",

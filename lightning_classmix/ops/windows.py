@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def window_starts(length: int, window: int) -> list[int]:
@@ -99,6 +100,33 @@ def flip_average(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
         for logits in (network(image), network(image.flip(-1)).flip(-1))
     )
     return _logits_of((probability + mirrored) / 2)
+
+
+def padded(
+    network: Callable[[Tensor], Tensor], image: Tensor, size: tuple[int, int]
+) -> Tensor:
+    """Ask a network for an image padded by zeros, and cut the padding off again.
+
+    Args:
+        network: Image, float ``(B, 3, h, w)``, to logits, float ``(B, C, h, w)``.
+        image: Normalised, float ``(B, 3, H, W)``; 0 is the mean colour.
+        size: Height and width that a smaller image is padded to, at the bottom and at
+            the right.
+
+    Returns:
+        Logits, float ``(B, C, H, W)``.
+
+    Raises:
+        ValueError: If ``image`` is not ``(B, 3, H, W)``.
+
+    Example:
+        >>> padded(lambda x: x + x.shape[-1], torch.zeros(1, 1, 1, 2), (3, 4))
+        tensor([[[[4., 4.]]]])
+    """
+    _check_image(image)
+    height, width = image.shape[-2:]
+    below, right = max(0, size[0] - height), max(0, size[1] - width)
+    return network(pad(image, (0, right, 0, below)))[..., :height, :width]
 
 
 def _check_image(image: Tensor) -> None:

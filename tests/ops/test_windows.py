@@ -151,3 +151,37 @@ def test_a_single_image_without_its_batch_is_refused() -> None:
         ops.flip_average(torch.neg, image)
     with pytest.raises(ValueError, match=message):
         ops.sliding_window(torch.neg, image, (4, 4))
+    with pytest.raises(ValueError, match=message):
+        ops.padded(torch.neg, image, (4, 4))
+
+
+def test_a_small_image_is_padded_by_zeros_at_the_bottom_and_the_right() -> None:
+    seen: list[Tensor] = []
+    image = torch.arange(1.0, 7.0).view(1, 1, 2, 3)
+    answer = ops.padded(lambda x: seen.append(x) or 2 * x, image, (4, 5))  # type: ignore[func-returns-value]
+    assert seen[0][0, 0].tolist() == [
+        [1, 2, 3, 0, 0],
+        [4, 5, 6, 0, 0],
+        [0] * 5,
+        [0] * 5,
+    ]
+    assert torch.equal(answer, 2 * image)
+
+
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    least=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_no_side_is_smaller_than_asked_for_and_a_larger_one_stays(
+    height: int, width: int, least: tuple[int, int]
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def network(image: Tensor) -> Tensor:
+        seen.append(tuple(image.shape))
+        return image
+
+    image = torch.rand(2, 3, height, width)
+    assert torch.equal(ops.padded(network, image, least), image)
+    assert seen == [(2, 3, max(height, least[0]), max(width, least[1]))]
