@@ -1,9 +1,11 @@
 """Strong augmentation of the mixed batch, on the device; kornia behind one door."""
 
+import math
 from collections.abc import Sequence
 
 import kornia.augmentation as K
 import torch
+from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
 
@@ -29,8 +31,8 @@ class StrongAugment(nn.Module):
         torch.Size([2, 3, 16, 16])
 
     Source:
-        The authors' transformsgpu.py and configurations. There one draw decides for the
-        whole batch whether it is jittered or blurred.
+        The authors' transformsgpu.py and configurations; `BatchAugment` is as they do
+        it.
     """
 
     mean: Tensor
@@ -68,5 +70,64 @@ class StrongAugment(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             mean, std = self.mean.to(precise), self.std.to(precise)
             pixels = (image.to(precise) * std + mean).clamp(0, 1)
-            augmented: Tensor = self.steps(pixels)
-            return ((augmented - mean) / std).to(image.dtype)
+            return ((self.change(pixels) - mean) / std).to(image.dtype)
+
+    def change(self, pixels: Tensor) -> Tensor:
+        """Return the changed pixels, float ``(B, C, H, W)`` in [0, 1]."""
+        changed: Tensor = self.steps(pixels)
+        return changed
+
+
+class BatchAugment(StrongAugment):
+    """Jitter and blur all images of a batch or none, as ClassMix's authors do.
+
+    One draw decides whether the batch is jittered, each image then by factors of its
+    own, and another whether it is blurred, all images by one width. The brightness is
+    added and not multiplied, and the kernel of the blur has about a tenth of the side.
+
+    Args:
+        mean: Mean that the images were normalised with, per channel in [0, 1].
+        std: Spread that the images were normalised with, per channel in (0, 1].
+        jitter: As of `StrongAugment`; brightness moves by as much.
+        jitter_share: Share of the batches that are jittered, in [0, 1].
+        blur_share: Share of the batches that are blurred, in [0, 1].
+        sigma: Smallest and largest width of the blur in pixels, > 0.
+
+    Source:
+        The authors' transformsgpu.py, with the brightness of the kornia of its time.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        jitter: float = 0.25,
+        jitter_share: float = 0.8,
+        blur_share: float = 0.5,
+        sigma: tuple[float, float] = (0.15, 1.15),
+    ) -> None:
+        super().__init__(mean, std)
+        self.steps = nn.Sequential()
+        if len(mean) == 3:
+            self.steps.append(K.ColorJiggle(jitter, jitter, jitter, jitter, p=1.0))
+        self.jitter_share, self.blur_share = jitter_share, blur_share
+        self.sigma = sigma
+
+    def change(self, pixels: Tensor) -> Tensor:
+        """Return the changed pixels, float ``(B, C, H, W)`` in [0, 1]."""
+        jitter, blur, width = torch.rand(3).tolist()
+        if jitter < self.jitter_share:
+            pixels = self.steps(pixels)
+        if blur < self.blur_share:
+            smallest, largest = self.sigma
+            sigma = smallest + (largest - smallest) * width
+            height, across = (_odd_tenth(side) for side in pixels.shape[-2:])
+            pixels = gaussian_blur2d(pixels, (height, across), (sigma, sigma))
+        return pixels
+
+
+def _odd_tenth(side: int) -> int:
+    """Return the largest odd number that is no more than a tenth, rounded up."""
+    tenth = math.ceil(0.1 * side)
+    return tenth - 1 + tenth % 2

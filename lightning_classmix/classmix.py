@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from lightning_classmix import batches, ops
-from lightning_classmix.augment import StrongAugment
+from lightning_classmix.augment import BatchAugment, StrongAugment
 from lightning_classmix.supervised import Supervised
 from lightning_classmix.teacher import EMATeacher, Teacher
 
@@ -34,10 +34,14 @@ class ClassMix(Supervised):
             ``ceil``; for ``classmix``.
         exclude: Classes that are never drawn, such as a background; for ``classmix``.
         weighting: Rule of the pixels' weights; see `ops.pixel_weight`.
+        consistency: Loss of the mixed images: ``cross_entropy`` to the teacher's
+            labels, or ``mean_squared_error`` to its probabilities.
         threshold: Confidence from which on a pixel counts as confident, in [0, 1].
         unlabeled_weight: Factor on the loss of the mixed images, at least 0.
         labeled_only_steps: Optimizer steps on labelled images alone, at the start.
         ramp_steps: Optimizer steps over which the factor then grows to its full size.
+        augment: Colour jitter and blur of the mixed images: ``strong``, each by itself;
+            ``olsson2021``, a batch or none of it, as the authors do; or ``none``.
         evaluate: Network that predicts: ``teacher``, or ``student`` as in the paper.
         teacher_mode: Mode in which the teacher labels: ``eval``, or ``train`` as in the
             paper. For validation and prediction it is always in eval mode.
@@ -60,6 +64,7 @@ class ClassMix(Supervised):
     mixer: Callable[[Tensor], Tensor]
     weighting: Callable[..., Tensor]
     augment: nn.Module
+    consistency: Callable[..., Tensor]
 
     def __init__(
         self,
@@ -69,10 +74,12 @@ class ClassMix(Supervised):
         rounding: Literal["floor", "ceil"] = "floor",
         exclude: Sequence[int] = (),
         weighting: ops.PixelWeighting = "uniform",
+        consistency: Literal["cross_entropy", "mean_squared_error"] = "cross_entropy",
         threshold: float = 0.968,
         unlabeled_weight: float = 1.0,
         labeled_only_steps: int = 300,
         ramp_steps: int = 200,
+        augment: Literal["strong", "olsson2021", "none"] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
         teacher_mode: Literal["eval", "train"] = "eval",
         **supervised: Any,  # noqa: ANN401 - passed on
@@ -113,7 +120,26 @@ class ClassMix(Supervised):
         # What the operations refuse, they refuse here.
         nothing = torch.empty(2, 1, 1, device="meta")
         self.mixer(nothing.long()), self.weighting(nothing)
-        self.augment = StrongAugment(self.mean, self.std)
+        augments: dict[str, Callable[..., nn.Module]] = {
+            "strong": StrongAugment,
+            "olsson2021": BatchAugment,
+            "none": nn.Identity,
+        }
+        if augment not in augments:
+            raise ValueError(
+                f"augment must be one of {', '.join(augments)}, got {augment!r}"
+            )
+        self.augment = augments[augment](self.mean, self.std)
+        consistencies: dict[str, Callable[..., Tensor]] = {
+            "cross_entropy": _to_labels,
+            "mean_squared_error": _to_probabilities,
+        }
+        if consistency not in consistencies:
+            raise ValueError(
+                f"consistency must be one of {', '.join(consistencies)}, got"
+                f" {consistency!r}"
+            )
+        self.consistency = consistencies[consistency]
         self.teacher = Teacher(self.student, mode=teacher_mode)
         self._score("teacher")
 
@@ -160,26 +186,39 @@ class ClassMix(Supervised):
 
         with self.random_stream(batch_idx):
             with torch.no_grad(), self.teacher.labeling():
-                confidence, label = ops.pseudo_label(self.teacher(image))
+                logits = self.teacher(image)
+                confidence, label = ops.pseudo_label(logits)
                 label = label.where(valid, ops.VOID)
                 mask = self.mixer(label)
-                mixed, target = ops.mix(image, mask), ops.mix(label, mask)
+                mixed, target = self.augment(ops.mix(image, mask)), ops.mix(label, mask)
                 confidence, counts = ops.mix(confidence, mask), target != ops.VOID
                 weight = self.weighting(confidence, valid=counts)
-                mixed = self.augment(mixed)
             predicted, shown = self.student(labeled["image"]), self.student(mixed)
         loss_labeled = ops.cross_entropy(predicted, labeled["label"])
-        loss_mixed = ops.cross_entropy(shown, target, weight=weight)
+        loss_mixed = self.consistency(shown, target, logits, mask, weight)
         loss = loss_labeled + factor * loss_mixed
 
+        losses = {"train_loss_labeled": loss_labeled, "train_loss_mixed": loss_mixed}
+        self.losses = {name: value.detach() for name, value in losses.items()}
         confident = ops.pixel_weight(
             confidence, "confident_share", threshold=self.threshold, valid=counts
         ).amax()
-        logged = {"train_loss_labeled": loss_labeled, "train_loss_mixed": loss_mixed}
-        self.losses = {name: value.detach() for name, value in logged.items()}
-        self.log_dict(logged | {"train_confident": confident}, batch_size=len(image))
+        self.log_dict(losses | {"train_confident": confident}, batch_size=len(image))
         self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
         return {"loss": loss, "mixed": mixed, "target": target, "weight": weight}
+
+
+def _to_labels(
+    shown: Tensor, target: Tensor, logits: Tensor, mask: Tensor, weight: Tensor
+) -> Tensor:
+    return ops.cross_entropy(shown, target, weight=weight)
+
+
+def _to_probabilities(
+    shown: Tensor, target: Tensor, logits: Tensor, mask: Tensor, weight: Tensor
+) -> Tensor:
+    soft = ops.mix(logits.softmax(1, dtype=weight.dtype), mask)
+    return ops.mean_squared_error(shown, soft, weight=weight, valid=target != ops.VOID)
 
 
 def _box(label: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_classmix import ClassMix, EMATeacher, Supervised, ops
+from lightning_classmix.augment import BatchAugment, StrongAugment
 from tests import tiny
 
 
@@ -264,7 +265,12 @@ def test_a_run_goes_on_bit_for_bit_from_the_end_or_middle_of_an_epoch(
         ({"threshold": 1.1}, r"threshold must be in \[0, 1\], got 1.1"),
         ({"threshold": -0.1}, r"threshold must be in \[0, 1\], got -0.1"),
         ({"mixer": "mixup"}, "mixer must be one of classmix, .* got 'mixup'"),
-        ({"weighting": "none"}, "kind must be 'confident_share', .* got 'none'"),
+        ({"augment": "weak"}, "augment must be one of strong, .* got 'weak'"),
+        (
+            {"consistency": "l1"},
+            "consistency must be one of cross_entropy, .* got 'l1'",
+        ),
+        ({"weighting": "none"}, "kind must be one of .* got 'none'"),
         ({"rounding": "up"}, "rounding must be 'floor' or 'ceil', got 'up'"),
         ({"exclude": [3]}, r"exclude must hold classes in \[0, 3\), got \(3,\)"),
         ({"evaluate": "both"}, "evaluate must be 'teacher' or 'student', got 'both'"),
@@ -277,6 +283,125 @@ def test_a_run_goes_on_bit_for_bit_from_the_end_or_middle_of_an_epoch(
 def test_a_bad_argument_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         module(**options)
+
+
+def expected_squared_error(
+    model: ClassMix, image: Tensor, valid: Tensor, weighting: str, threshold: float
+) -> Tensor:
+    """Follow the authors' loop over the pixels, but for those that were padded."""
+    with torch.no_grad():
+        probabilities = model.teacher(image).softmax(1)
+    count, height, width = len(image), image.shape[2], image.shape[3]
+    mixed = torch.empty_like(image)
+    for i in range(count):
+        for y in range(height):
+            source = i if y < height // 2 else (i + 1) % count
+            mixed[i, :, y] = image[source, :, y]
+    shown = model.student(mixed).softmax(1)
+    errors, sure, owners = [], [], []
+    for i in range(count):
+        for y in range(height):
+            source = i if y < height // 2 else (i + 1) % count
+            for x in range(width):
+                if not valid[source, y, x]:
+                    continue
+                told = probabilities[source, :, y, x]
+                errors.append(((shown[i, :, y, x] - told) ** 2).mean())
+                sure.append(float(told.max() >= threshold))
+                owners.append(i)
+    error, confident = torch.stack(errors), torch.tensor(sure)
+    owner = torch.tensor(owners)
+    weight = {
+        "uniform": torch.ones(len(owners)),
+        "confident_pixels": confident,
+        "confident_share": confident.mean().expand(len(owners)),
+        "confident_share_per_image": torch.stack(
+            [confident[owner == own].mean() for own in owners]
+        ),
+    }[weighting]
+    return (error * weight).mean()
+
+
+@pytest.mark.parametrize("weighting", get_args(ops.PixelWeighting))
+@pytest.mark.parametrize("padded", [False, True])
+def test_the_squared_error_is_that_to_the_mixed_probabilities(
+    weighting: str, padded: bool
+) -> None:
+    options = {"weighting": weighting, "threshold": 0.4, "unlabeled_weight": 0.7}
+    model = plain(module(consistency="mean_squared_error", **options))
+    with torch.no_grad():  # else the student says what the teacher does
+        model.student.network[0].weight += 0.5
+    batch = tiny.batch(unlabeled=3)
+    labeled, image = batch["labeled"], batch["unlabeled"]["image"]
+    valid = torch.ones(3, 8, 8, dtype=torch.bool)
+    if padded:
+        valid[0, :3], valid[1, :, 5:] = False, False
+        batch["unlabeled"]["valid"] = valid
+    labeled["label"][0, 0] = ops.VOID
+    found = model.training_step(batch, 0)
+    expected = expected_squared_error(model, image, valid, weighting, 0.4)
+    supervised = functional.cross_entropy(
+        model.student(labeled["image"]), labeled["label"], ignore_index=ops.VOID
+    )
+    assert expected > 1e-3
+    torch.testing.assert_close(model.losses["train_loss_mixed"], expected.detach())
+    torch.testing.assert_close(found["loss"], supervised + 0.7 * expected)
+    found["loss"].backward()
+    assert all(p.grad is None for p in model.teacher.parameters())
+
+
+def test_the_squared_error_of_padding_alone_is_nothing() -> None:
+    model, batch = module(consistency="mean_squared_error"), tiny.batch()
+    batch["unlabeled"]["valid"] = torch.zeros(2, 8, 8, dtype=torch.bool)
+    model.training_step(batch, 0)["loss"].backward()
+    assert model.losses["train_loss_mixed"] == 0
+    assert all(p.grad.isfinite().all() for p in model.student.parameters())
+
+
+def test_the_share_of_each_image_weighs_its_own_pixels() -> None:
+    model = plain(module(weighting="confident_share_per_image", threshold=0.4))
+    batch = tiny.batch(unlabeled=3)
+    image = batch["unlabeled"]["image"]
+    valid = torch.ones(3, 8, 8, dtype=torch.bool)
+    valid[1, :, 6:] = False
+    batch["unlabeled"]["valid"] = valid
+    found = model.training_step(batch, 0)
+    confidence, label = ops.pseudo_label(model.teacher(image))
+    label = label.where(valid, ops.VOID)
+    assert torch.equal(found["target"], ops.mix(label, given_mask(label)))
+    shares = []
+    for i, target in enumerate(found["target"]):
+        sure = ops.mix(confidence, given_mask(label))[i][target != ops.VOID] >= 0.4
+        shares.append(float(sure.float().mean()))
+        weight = torch.full((8, 8), shares[-1]).where(target != ops.VOID, 0.0)
+        torch.testing.assert_close(found["weight"][i], weight)
+    assert len({round(share, 4) for share in shares}) == 3
+
+
+def test_without_augmentation_the_student_is_shown_the_mix_itself() -> None:
+    model, batch = module(augment="none"), tiny.batch()
+    model.mixer = given_mask
+    image = batch["unlabeled"]["image"]
+    mixed = ops.mix(image, given_mask(image[:, 0]))
+    assert torch.equal(model.training_step(batch, 0)["mixed"], mixed)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("strong", StrongAugment), ("olsson2021", BatchAugment)]
+)
+def test_the_augmentation_is_chosen_by_its_name_and_knows_the_normalisation(
+    name: str, kind: type[StrongAugment]
+) -> None:
+    mean, std = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
+    model = module(augment=name, mean=mean, std=std)
+    assert type(model.augment) is kind
+    torch.testing.assert_close(model.augment.mean.flatten(), torch.tensor(mean))
+    torch.testing.assert_close(model.augment.std.flatten(), torch.tensor(std))
+    batch = tiny.batch(unlabeled=4)
+    shown = [model.training_step(batch, index)["mixed"] for index in range(8)]
+    again = [model.training_step(batch, index)["mixed"] for index in range(8)]
+    assert all(torch.equal(*pair) for pair in zip(shown, again, strict=True))
+    assert not torch.equal(shown[0], shown[1])
 
 
 def test_training_step_is_short_enough_to_be_read() -> None:

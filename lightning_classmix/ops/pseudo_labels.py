@@ -1,11 +1,13 @@
 """The teacher's answer as a label map, and how much each pixel of it counts."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-PixelWeighting = Literal["confident_share", "confident_pixels", "uniform"]
+PixelWeighting = Literal[
+    "confident_share", "confident_share_per_image", "confident_pixels", "uniform"
+]
 
 
 def pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,12 +53,13 @@ def pixel_weight(
     """Weigh each pixel's loss by the teacher's confidence.
 
     ``confident_share`` gives every pixel the share of the batch's valid pixels that
-    reach the threshold; ``confident_pixels`` gives 1 to those and 0 to the others;
-    ``uniform`` gives 1. Pixels that are not valid weigh 0 and count nowhere.
+    reach the threshold, ``confident_share_per_image`` that of its own image;
+    ``confident_pixels`` gives 1 to those and 0 to the others; ``uniform`` gives 1.
+    Pixels that are not valid weigh 0 and count nowhere.
 
     Args:
         confidence: Largest class probability, float ``(B, H, W)`` in [0, 1].
-        kind: One of the three rules.
+        kind: One of the four rules.
         threshold: Confidence from which on a pixel counts as confident, in [0, 1].
         valid: False where the image was padded or the label is void, bool
             ``(B, H, W)``; all True if None.
@@ -73,7 +76,8 @@ def pixel_weight(
 
     Source:
         ``confident_share`` is the authors' default ("threshold_uniform" in their
-        trainSSL.py), ``confident_pixels`` their "threshold".
+        trainSSL.py), ``confident_pixels`` their "threshold"; the share per image is
+        ours: a hard image does not take weight from an easy one.
     """
     if confidence.ndim != 3:
         raise ValueError(
@@ -87,6 +91,7 @@ def pixel_weight(
         return confident
     if kind == "confident_share":
         return counts * (confident.sum() / counts.sum().clamp(min=1))
-    raise ValueError(
-        f"kind must be 'confident_share', 'confident_pixels' or 'uniform', got {kind!r}"
-    )
+    if kind == "confident_share_per_image":
+        confident, known = confident.flatten(1).sum(1), counts.flatten(1).sum(1)
+        return counts * (confident / known.clamp(min=1))[:, None, None]
+    raise ValueError(f"kind must be one of {get_args(PixelWeighting)}, got {kind!r}")

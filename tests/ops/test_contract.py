@@ -41,6 +41,7 @@ OPS_OF_LOGITS: dict[str, Op] = {
     "mix_images": lambda x: ops.mix(x["logits"], x["valid"]),
     "sliding_window": lambda x: ops.sliding_window(torch.neg, x["logits"], (4, 5)),
     "flip_average": lambda x: ops.flip_average(torch.neg, x["logits"]),
+    "padded": lambda x: ops.padded(torch.neg, x["logits"], (9, 11)),
     "ema_update_": lambda x: average(x, 0.75),
     "ema_update_first": lambda x: average(x, 0.0),
 }
@@ -59,6 +60,9 @@ OPS_OF_ONE_DTYPE: dict[str, Op] = {
     "void_outside": lambda x: ops.void_outside(x["label"], CLASSES),
     "confident_share": lambda x: ops.pixel_weight(
         x["confidence"], "confident_share", threshold=0.5, valid=x["valid"]
+    ),
+    "confident_share_per_image": lambda x: ops.pixel_weight(
+        x["confidence"], "confident_share_per_image", threshold=0.5, valid=x["valid"]
     ),
     "confident_pixels": lambda x: ops.pixel_weight(
         x["confidence"], "confident_pixels", threshold=0.5, valid=x["valid"]
@@ -150,6 +154,7 @@ def test_an_op_answers_on_the_device_of_its_inputs_and_leaves_them_alone(
         "mean_squared_error",
         "mean_squared_error_weighted",
         "confident_share",
+        "confident_share_per_image",
         "confident_pixels",
         "uniform",
     ],

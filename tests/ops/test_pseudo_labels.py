@@ -1,5 +1,5 @@
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_classmix import ops
 
-KINDS: list[ops.PixelWeighting] = ["confident_share", "confident_pixels", "uniform"]
+KINDS: tuple[ops.PixelWeighting, ...] = get_args(ops.PixelWeighting)
 
 
 def loop_pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,7 +28,7 @@ def loop_pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
 def loop_pixel_weight(
     confidence: Tensor, kind: str, threshold: float, valid: Tensor
 ) -> Tensor:
-    """Weigh the pixels as the authors' training loop does, but for the invalid ones."""
+    """Weigh the pixels of one image as the authors' loop does, but for the invalid."""
     pixels: list[Any] = list(
         zip(confidence.flatten().tolist(), valid.flatten().tolist(), strict=True)
     )
@@ -36,6 +36,7 @@ def loop_pixel_weight(
     share = sum(confident) / max(1, sum(counts for _, counts in pixels))
     weight = {
         "confident_share": [share * counts for _, counts in pixels],
+        "confident_share_per_image": [share * counts for _, counts in pixels],
         "confident_pixels": [float(each) for each in confident],
         "uniform": [float(counts) for _, counts in pixels],
     }[kind]
@@ -119,7 +120,7 @@ def test_pseudo_label_refuses_logits_of_another_shape(shape: tuple[int, ...]) ->
         ("uniform", [1.0, 1.0, 1.0, 1.0]),
     ],
 )
-def test_pixel_weight_follows_its_three_rules(
+def test_pixel_weight_follows_its_rules(
     kind: ops.PixelWeighting, expected: list[float]
 ) -> None:
     confidence = torch.tensor([0.99, 0.9, 0.97, 0.5]).view(2, 1, 2)
@@ -131,6 +132,7 @@ def test_pixel_weight_follows_its_three_rules(
     ("kind", "expected"),
     [
         ("confident_share", [0.0, 1 / 3, 1 / 3, 1 / 3]),
+        ("confident_share_per_image", [0.0, 0.0, 0.5, 0.5]),
         ("confident_pixels", [0.0, 0.0, 1.0, 0.0]),
         ("uniform", [0.0, 1.0, 1.0, 1.0]),
     ],
@@ -194,6 +196,12 @@ def test_pixel_weight_takes_the_share_over_the_whole_batch() -> None:
     confidence = torch.stack([torch.ones(2, 2), torch.zeros(2, 2)])
     weight = ops.pixel_weight(confidence, "confident_share")
     assert torch.equal(weight, torch.full((2, 2, 2), 0.5))
+
+
+def test_pixel_weight_takes_the_share_of_each_image_if_asked() -> None:
+    confidence = torch.stack([torch.ones(2, 2), torch.zeros(2, 2)])
+    weight = ops.pixel_weight(confidence, "confident_share_per_image")
+    assert torch.equal(weight, confidence)
 
 
 @pytest.mark.parametrize("kind", KINDS)
