@@ -30,6 +30,7 @@ COMMANDS: dict[str, Any] = {"demo": demo, "check": check, "split": split}
 """What is not a method of the Trainer."""
 
 _Callback = TypeVar("_Callback", bound=Callback)
+_DEFAULTS = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
 _RECIPES = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
 _DESCRIPTION = f"""
@@ -123,7 +124,8 @@ class CommandLine(LightningCLI):
         super().instantiate_classes()
         for name in _LINKED:
             given, told = self._given(name), getattr(self.model, name)
-            if given is not None and _plain(given) != _plain(told):
+            unsaid = (None, _plain(_DEFAULTS.get(name)))
+            if _plain(given) not in (*unsaid, _plain(told)):
                 raise ValueError(
                     f"model.{name} must be that of the data, {_plain(told)}, got"
                     f" {_plain(given)}; leave it out"
@@ -193,7 +195,7 @@ class CommandLine(LightningCLI):
         if told is None:
             told = self._given(name)
         if told is None and name in ("mean", "std"):
-            return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}[name]
+            return _DEFAULTS[name]
         if told is None and name == "num_classes":
             raise ValueError(
                 f"{type(data).__name__} must tell num_classes, got None; give it an"

@@ -369,6 +369,29 @@ def test_what_the_data_tell_cannot_be_told_otherwise(shell: Shell) -> None:
     assert saved["hyper_parameters"]["mean"] == [0.25, 0.25, 0.25]
 
 
+def test_data_of_another_mean_than_the_default_are_trained_on(shell: Shell) -> None:
+    line = f"{FIT} --data.mean [0.2,0.3,0.4] --data.std [0.5,0.5,0.5]"
+    status, _, errors = shell(line)
+    assert status == 0, errors
+    last = "lightning_logs/version_0/checkpoints/last.ckpt"
+    saved = torch.load(last)["hyper_parameters"]
+    assert saved["mean"] == [0.2, 0.3, 0.4]
+    assert saved["std"] == [0.5, 0.5, 0.5]
+    for more in ("--model.mean [0.2,0.3,0.4]", f"--ckpt_path {last}"):
+        status, _, errors = shell(f"{line} {more} --trainer.max_steps 5")
+        assert status == 0, errors
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_a_mean_or_spread_that_contradicts_the_data_is_refused(
+    shell: Shell, name: str
+) -> None:
+    line = f"{FIT} --data.{name} [0.2,0.3,0.4] --model.{name} [0.5,0.5,0.5]"
+    last = shell.fails(line)
+    told = f"model.{name} must be that of the data, [0.2, 0.3, 0.4], got"
+    assert f"{told} [0.5, 0.5, 0.5]; leave it out" in last
+
+
 MEAN = "[0.25,0.25,0.25]"
 OWN_DATA = """
 from lightning.pytorch import LightningDataModule

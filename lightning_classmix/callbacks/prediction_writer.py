@@ -81,6 +81,9 @@ class PredictionWriter(BasePredictionWriter):
             index.putpalette(np.array(palette, np.uint8).tobytes())
             shown = _resize(image, label.shape)
             picture = to_picture(shown, mean=module.mean, std=module.std)
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            if getattr(data, "channel_order", "rgb") == "bgr":
+                picture = picture[..., ::-1]
             colours = to_colours(label, palette)
             overlay = Image.fromarray(_blend(picture, colours))
             for kind, file in (("labels", index), ("overlays", overlay)):

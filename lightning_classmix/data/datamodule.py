@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -61,8 +61,13 @@ class SemiSupervisedDataModule(LightningDataModule):
         jitter: Strength of the colour jitter of labelled images, in [0, 1]; unlabelled
             ones get none, so that the teacher sees them as they are, nor do images of
             other than 1 or 3 channels.
-        mean: Mean of the image channels, in [0, 1].
+        mean: Mean of the image channels, in [0, 1], in ``channel_order``.
         std: Spread of the image channels, in (0, 1].
+        channel_order: Order that the channels of PIL images and uint8 arrays, which
+            are ``rgb``, come in: ``bgr`` for weights from Caffe.
+        mark_padding: Whether pixels that the crop padded are not ``valid`` in
+            unlabelled images, and so neither drawn nor learnt; in labels they are void
+            in any case.
         batch_size: Labelled images a step.
         unlabeled_batch_size: Unlabelled images a step, at least 2; ``batch_size`` if
             None.
@@ -105,6 +110,8 @@ class SemiSupervisedDataModule(LightningDataModule):
         jitter: float = 0.25,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        channel_order: Literal["rgb", "bgr"] = "rgb",
+        mark_padding: bool = True,
         batch_size: int = 4,
         unlabeled_batch_size: int | None = None,
         val_batch_size: int = 1,
@@ -124,6 +131,7 @@ class SemiSupervisedDataModule(LightningDataModule):
         self.size, self.resize_labels = size, resize_labels
         self.crop, self.scale, self.flip, self.jitter = crop, scale, flip, jitter
         self.mean, self.std = mean, std
+        self.channel_order, self.mark_padding = channel_order, mark_padding
         self.batch_size = batch_size
         self._unlabeled_batch_size = unlabeled_batch_size
         self.val_batch_size = val_batch_size
@@ -145,6 +153,10 @@ class SemiSupervisedDataModule(LightningDataModule):
         if resize_labels and size is None:
             raise ValueError(
                 "resize_labels must be False without a size, got True; give size"
+            )
+        if channel_order not in ("rgb", "bgr"):
+            raise ValueError(
+                f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}"
             )
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"scale must be 0 < smallest <= largest, got {scale}")
@@ -244,11 +256,11 @@ class SemiSupervisedDataModule(LightningDataModule):
             scale=self.scale,
             flip=self.flip,
             jitter=self.jitter if labeled and len(self.mean) in (1, 3) else 0.0,
-            mean=self.mean,
+            mean=self.mean[::-1] if self.channel_order == "bgr" else self.mean,
         )
         view = TrainingView(
             source,
-            Transform(pipeline, size=self.size, mean=self.mean, std=self.std),
+            self._transform(pipeline),
             labeled=labeled,
             seed=self._base_seed,
         )
@@ -285,12 +297,21 @@ class SemiSupervisedDataModule(LightningDataModule):
             # To train without validation is no mistake, which Lightning takes it for.
             warnings.filterwarnings("ignore", "Total length of `list` across ranks")
             return []
-        transform = Transform(size=self.size, mean=self.mean, std=self.std)
         return evaluation_loader(
-            view(source, transform),
+            view(source, self._transform()),
             batch_size=batch_size,
             num_workers=self.num_workers,
             **self._place(),
+        )
+
+    def _transform(self, pipeline: Pipeline | None = None) -> Transform:
+        return Transform(
+            pipeline,
+            size=self.size,
+            mean=self.mean,
+            std=self.std,
+            reverse=self.channel_order == "bgr",
+            mark_padding=self.mark_padding,
         )
 
     def _place(self) -> dict[str, Any]:

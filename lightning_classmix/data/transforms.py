@@ -95,6 +95,9 @@ class Transform:
         size: Height and width that the image is resized to first; None leaves it.
         mean: Mean of the channels, each in [0, 1].
         std: Spread of the channels, each in (0, 1].
+        reverse: Turn the order of the channels about, before the normalisation.
+        mark_padding: Whether padded pixels are not ``valid``; in labels they are void
+            in any case.
     """
 
     def __init__(
@@ -104,6 +107,8 @@ class Transform:
         size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        reverse: bool = False,
+        mark_padding: bool = True,
     ) -> None:
         steps: list[Pipeline] = []
         if size is not None:
@@ -114,6 +119,7 @@ class Transform:
             steps, additional_targets={"label": "mask", "inside": "mask"}
         )
         self._normalize = A.Normalize(tuple(mean), tuple(std))
+        self._reverse, self._mark_padding = reverse, mark_padding
 
     def __call__(
         self,
@@ -154,12 +160,15 @@ class Transform:
                 f" of {out['image'].dtype}; leave out Normalize and ToTensorV2, mean"
                 " and std do that"
             )
-        normal = self._normalize(image=out["image"])["image"]
+        pixels = out["image"][..., ::-1] if self._reverse else out["image"]
+        normal = self._normalize(image=np.ascontiguousarray(pixels))["image"]
 
         valid = torch.from_numpy(out["inside"] == _INSIDE)
-        pixels = np.ascontiguousarray(normal.transpose(2, 0, 1), np.float32)
-        sample = {"image": torch.from_numpy(pixels), "valid": valid}
+        planes = np.ascontiguousarray(normal.transpose(2, 0, 1), np.float32)
+        sample = {"image": torch.from_numpy(planes), "valid": valid}
         if label is not None:
             classes = torch.from_numpy(out["label"].astype(np.int64))
             sample["label"] = classes.where(valid, VOID)
+        if not self._mark_padding:
+            sample["valid"] = torch.ones_like(valid)
         return sample

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,17 @@ from tests import tiny
 from tests.images import make_folder, save_pair
 
 
-def predict(root: Path, folder: Path, out: Path) -> PredictionWriter:
+def predict(
+    root: Path,
+    folder: Path,
+    out: Path,
+    **data_options: Any,  # noqa: ANN401
+) -> PredictionWriter:
     writer = PredictionWriter(str(out))
-    module = Supervised(3, network=tiny.network())
-    data = FolderDataModule(str(root), predict=str(folder), num_workers=0)
+    data = FolderDataModule(
+        str(root), predict=str(folder), num_workers=0, **data_options
+    )
+    module = Supervised(3, network=tiny.network(), mean=data.mean, std=data.std)
     trainer = tiny.trainer(callbacks=[writer])
     trainer.predict(module, data)
     return writer
@@ -36,10 +44,11 @@ def test_labels_and_overlays_are_written_at_the_size_of_the_image(
             assert (overlay.mode, overlay.size) == ("RGB", (width, height))
 
 
-def test_an_overlay_is_half_image_half_colour(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_an_overlay_is_half_image_half_colour(tmp_path: Path, order: str) -> None:
     root, new = make_folder(tmp_path / "data"), tmp_path / "new"
     save_pair(new / "a.png", None)
-    predict(root, new, tmp_path / "run")
+    predict(root, new, tmp_path / "run", channel_order=order, mean=(0.1, 0.3, 0.6))
     label = Image.open(tmp_path / "run/predictions/labels/a.png")
     half = np.asarray(label.convert("RGB")).astype(float) / 2
     half += np.asarray(Image.open(new / "a.png")).astype(float) / 2

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -256,6 +257,7 @@ def test_prediction_goes_through_the_loader() -> None:
         ({"resize_labels": True}, "resize_labels must be False without a size, got"),
         ({"scale": (0.0, 1.0)}, r"scale must be .* got \(0.0, 1.0\)"),
         ({"scale": (2.0, 1.0)}, r"scale must be .* got \(2.0, 1.0\)"),
+        ({"channel_order": "gbr"}, "channel_order must be 'rgb' or 'bgr', got 'gbr'"),
         ({"jitter": 1.5}, r"jitter must be in \[0, 1\], got 1.5"),
     ],
 )
@@ -303,3 +305,86 @@ def test_labels_that_are_resized_are_told_of_once_at_the_setup_of_each_stage(
         Rows(), batch_size=2, size=(12, 16), resize_labels=True
     ).setup("fit")  # nothing is scored
     assert told not in caplog.messages
+
+
+RED = np.array([[[250, 130, 10]]], np.uint8).repeat(6, 0).repeat(8, 1)
+MEAN = (0.1, 0.2, 0.3)  # of blue, green, red
+
+
+def coloured(**options: Any) -> Any:  # noqa: ANN401
+    """Build a data module over images that are rather red, in every form."""
+    items = [(RED, np.zeros((6, 8), np.uint8)), (Image.fromarray(RED), RED[..., 2])]
+    defaults: dict[str, Any] = {"jitter": 0.0, "mean": MEAN, "std": (1.0,) * 3}
+    return SemiSupervisedDataModule(
+        items,
+        items,
+        items,
+        test=items,
+        predict=[RED, Image.fromarray(RED)],
+        batch_size=2,
+        **defaults | options,
+    )
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_the_first_channel_is_blue_if_it_shall_be(order: str) -> None:
+    data = coloured(channel_order=order)
+    channels = [10, 130, 250] if order == "bgr" else [250, 130, 10]
+    expected = torch.tensor(channels) / 255 - torch.tensor(MEAN)
+    (batch,) = first_batches(data)
+    loaders = (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader())
+    images = [part["image"] for part in batch.values()]
+    images += [item["image"] for loader in loaders for item in loader]
+    assert len(images) == 2 + 3 * 2
+    for image in images:
+        assert image.shape[1:] == (3, 6, 8)
+        torch.testing.assert_close(
+            image, expected[:, None, None].expand_as(image), rtol=0, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+@pytest.mark.parametrize("mark_padding", [False, True])
+def test_crops_are_padded_by_the_mean_colour_in_either_order(
+    order: str, mark_padding: bool
+) -> None:
+    data = coloured(
+        crop=(24, 24),
+        scale=(1.0, 1.0),
+        channel_order=order,
+        mark_padding=mark_padding,
+    )
+    (batch,) = first_batches(data)
+    label, valid = batch["labeled"]["label"], batch["unlabeled"]["valid"]
+    assert ((label == 255).sum((1, 2)) == 24 * 24 - 6 * 8).all()
+    if mark_padding:
+        assert (valid.sum((1, 2)) == 6 * 8).all()
+    else:
+        assert valid.all()
+    first = torch.tensor([10, 130, 250] if order == "bgr" else [250, 130, 10])
+    shown = (first / 255 - torch.tensor(MEAN))[:, None, None]
+    for part in batch.values():
+        away = (part["image"] - shown).abs().amax(1) > 0.01
+        assert (away.sum((1, 2)) == 24 * 24 - 6 * 8).all()
+        padding = part["image"].movedim(1, -1)[away]
+        assert padding.abs().max() <= 0.5 / 255 + 1e-6  # whole grey values
+
+
+def test_float_tensors_pass_untouched_whatever_the_order_of_channels() -> None:
+    pairs = tiny.pairs(4)
+    data = SemiSupervisedDataModule(
+        pairs,
+        pairs,
+        pairs,
+        predict=[image for image, _ in pairs],
+        batch_size=4,
+        channel_order="bgr",
+        mark_padding=False,
+        crop=(4, 4),
+    )
+    (batch,) = first_batches(data)
+    given = {tuple(image.flatten().tolist()) for image, _ in pairs}
+    images = [*batch["labeled"]["image"], *batch["unlabeled"]["image"]]
+    for loader in (data.val_dataloader(), data.predict_dataloader()):
+        images += [item["image"][0] for item in loader]
+    assert {tuple(image.flatten().tolist()) for image in images} == given

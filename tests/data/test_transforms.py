@@ -156,3 +156,30 @@ def test_a_file_without_a_pipeline_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("lr: 3")
     with pytest.raises(ValueError, match=r"file of albumentations\.save, .*other"):
         read_pipeline(str(tmp_path / "other.yaml"))
+
+
+def test_the_order_of_channels_is_turned_about_before_the_normalisation() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    sample = Transform(mean=mean, std=std, reverse=True)(image)
+    expected = (image[..., ::-1] / 255 - mean) / std
+    torch.testing.assert_close(
+        sample["image"], torch.from_numpy(expected).float().permute(2, 0, 1)
+    )
+    assert sample["image"].is_contiguous()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_padding_may_count_as_valid_and_stays_void_in_labels(reverse: bool) -> None:
+    image, label = scene((4, 6))
+    pad = A.PadIfNeeded(8, 8, position="top_left", fill=0, fill_mask=0)
+    marked, unmarked = (
+        Transform(pad, reverse=reverse, mark_padding=mark)(image, label)
+        for mark in (True, False)
+    )
+    assert unmarked["valid"].dtype == torch.bool
+    assert unmarked["valid"].all()
+    assert int(marked["valid"].sum()) == 24
+    assert torch.equal(unmarked["label"], marked["label"])
+    assert torch.equal(unmarked["label"] == 255, ~marked["valid"])
+    assert torch.equal(unmarked["image"], marked["image"])
