@@ -1,0 +1,222 @@
+"""Whole steps of the authors' training loop, beside ours."""
+
+import copy
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lightning_classmix import ClassMix, EMATeacher, ops
+from tests import tiny
+
+STEPS, CLASSES, VOID = 25, 4, 255
+LR, ENCODER_FACTOR, MOMENTUM, DECAY = 0.5, 0.3, 0.9, 5e-4
+LIMIT = 0.9  # of the moving average, reached at step 9; the authors' 0.99 at step 99
+THRESHOLD, WEIGHT, RAMP = 0.35, 1.0, 10
+State = dict[str, Tensor]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+    head = nn.Conv2d(6, CLASSES, 1)
+    return nn.Sequential(OrderedDict(encoder=encoder, head=head)).double()
+
+
+def batches() -> list[dict[str, dict[str, Tensor]]]:
+    generator = torch.Generator().manual_seed(1)
+    made = []
+    for _ in range(STEPS):
+        image, other = torch.randn(2, 3, 3, 8, 10, generator=generator).double()
+        label = torch.randint(CLASSES, (3, 8, 10), generator=generator)
+        label[:, 0, :3] = VOID
+        part = {"image": image, "label": label}
+        made.append({"labeled": part, "unlabeled": {"image": other}})
+    return made
+
+
+def masks(kind: str) -> list[Tensor]:
+    """Give a mask to each step; half of four classes' stripes for ``class``."""
+    generator = torch.Generator().manual_seed(2)
+    shape = (3, 8, 10)
+    if kind == "cut":
+        return [ops.cutmix_mask(shape, generator=generator) for _ in range(STEPS)]
+    if kind == "cow":
+        return [
+            ops.cowmix_mask(shape, sigma=(1.0, 2.0), generator=generator)
+            for _ in range(STEPS)
+        ]
+    stripes = torch.arange(80).view(8, 10) % 4
+    drawn = torch.rand(STEPS, 3, 4, generator=generator).argsort(2)[..., :2]
+    return [torch.stack([torch.isin(stripes, d) for d in step]) for step in drawn]
+
+
+def authors_loop(
+    given: list[Tensor], weighting: str, consistency: str
+) -> Iterator[tuple[State, State, float, float, Tensor]]:
+    """Yield student, teacher, both losses and the weight after every step."""
+    student = network().train()
+    for module in student.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.requires_grad_(False)
+    teacher = copy.deepcopy(student).train()
+    trained = [(n, p) for n, p in student.named_parameters() if p.requires_grad]
+    velocity: dict[str, Tensor] = {}
+    for step, (batch, mask) in enumerate(zip(batches(), given, strict=True)):
+        # Pseudo-labels, from the statistics of their own batch.
+        image = batch["unlabeled"]["image"]
+        with torch.no_grad():
+            probability = teacher(image).softmax(1)
+        confidence, label = probability.max(1)
+
+        # Image i where the mask is set, the next one elsewhere.
+        count = len(image)
+        mixed, target = torch.empty_like(image), torch.empty_like(label)
+        sure, soft = torch.empty_like(confidence), torch.empty_like(probability)
+        for i in range(count):
+            j, m = (i + 1) % count, mask[i]
+            mixed[i] = torch.where(m, image[i], image[j])
+            target[i] = torch.where(m, label[i], label[j])
+            sure[i] = torch.where(m, confidence[i], confidence[j])
+            soft[i] = torch.where(m, probability[i], probability[j])
+        confident = (sure >= THRESHOLD).double()
+        weight = {
+            "confident_share": torch.full_like(sure, confident.mean().item()),
+            "confident_pixels": confident,
+            "uniform": torch.ones_like(sure),
+        }[weighting]
+        factor = WEIGHT
+        if weighting == "uniform":
+            factor *= math.exp(-5 * (1 - min(step / RAMP, 1)) ** 2)
+
+        labeled = batch["labeled"]
+        predicted, shown = student(labeled["image"]), student(mixed)
+        loss_labeled = functional.cross_entropy(
+            predicted, labeled["label"], ignore_index=VOID
+        )
+        if consistency == "cross_entropy":
+            per_pixel = functional.cross_entropy(shown, target, reduction="none")
+            loss_mixed = (per_pixel * weight).mean()
+        else:
+            error = (shown.softmax(1) - soft) ** 2
+            loss_mixed = weight.flatten()[0] * error.mean()
+        student.zero_grad()
+        (loss_labeled + factor * loss_mixed).backward()  # type: ignore[no-untyped-call]
+
+        rate = LR * (1 - step / STEPS) ** 0.9
+        with torch.no_grad():
+            for name, parameter in trained:
+                slow = ENCODER_FACTOR if name.startswith("encoder") else 1.0
+                assert parameter.grad is not None
+                push = parameter.grad + DECAY * parameter
+                velocity[name] = MOMENTUM * velocity.get(name, 0.0) + push
+                parameter.sub_(slow * rate * velocity[name])
+            alpha = min(1 - 1 / (step + 1), LIMIT)
+            for mean, value in zip(
+                teacher.parameters(), student.parameters(), strict=True
+            ):
+                mean.copy_(alpha * mean + (1 - alpha) * value)
+        yield (
+            student.state_dict(),
+            teacher.state_dict(),
+            loss_labeled.item(),
+            loss_mixed.item(),
+            weight,
+        )
+
+
+class Compare(Callback):
+    """Walk through the authors' loop beside a fit, and compare after every step."""
+
+    def __init__(self, expected: Iterator[Any]) -> None:
+        self.expected, self.steps, self.moved = expected, 0, 0.0
+
+    def on_train_batch_end(
+        self,
+        trainer: Any,  # noqa: ANN401
+        pl_module: Any,  # noqa: ANN401
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        student, teacher, labeled, mixed, weight = next(self.expected)
+        near: dict[str, Any] = {"rtol": 0, "atol": 1e-10}
+        for ours, theirs in (
+            (pl_module.student.network, student),
+            (pl_module.teacher.network.network, teacher),
+        ):
+            # Running statistics tell which batches were seen, and in which order.
+            for name, value in ours.state_dict().items():
+                torch.testing.assert_close(value, theirs[name], **near)
+        losses = pl_module.losses
+        assert losses["train_loss_labeled"].item() == pytest.approx(labeled, abs=1e-10)
+        assert losses["train_loss_mixed"].item() == pytest.approx(mixed, abs=1e-10)
+        torch.testing.assert_close(outputs["weight"], weight, **near)
+        self.steps += 1
+
+
+@pytest.mark.parametrize(
+    ("mask", "weighting", "consistency"),
+    [
+        ("class", "confident_share", "cross_entropy"),
+        ("cut", "confident_share", "cross_entropy"),
+        ("cow", "confident_share", "cross_entropy"),
+        ("class", "confident_pixels", "cross_entropy"),
+        ("class", "uniform", "cross_entropy"),  # the authors' "sigmoid"
+        ("class", "confident_share", "mean_squared_error"),
+    ],
+)
+def test_25_steps_are_those_of_the_authors(
+    mask: str,
+    weighting: Any,  # noqa: ANN401
+    consistency: Any,  # noqa: ANN401
+) -> None:
+    given = masks(mask)
+    module = ClassMix(
+        CLASSES,
+        network=network(),
+        optimizer="sgd",
+        lr=LR,
+        encoder_lr_factor=ENCODER_FACTOR,
+        weight_decay=DECAY,
+        decay_all=True,
+        freeze_norm=True,
+        weighting=weighting,
+        consistency=consistency,
+        threshold=THRESHOLD,
+        unlabeled_weight=WEIGHT,
+        labeled_only_steps=0,
+        ramp_steps=RAMP if weighting == "uniform" else 0,
+        augment="none",
+        evaluate="student",
+        teacher_mode="train",
+    )
+    masks_left = iter(given)
+    module.mixer = lambda label: next(masks_left)
+    compare = Compare(authors_loop(given, weighting, consistency))
+    trainer = tiny.trainer(
+        max_steps=STEPS,
+        precision="64-true",
+        callbacks=[EMATeacher(LIMIT, average_buffers=False), compare],
+    )
+    trainer.fit(module, tiny.loader(*batches()))
+    assert compare.steps == STEPS
+
+
+def test_the_figures_of_the_trajectory_can_tell() -> None:
+    """Neither share nor masks are trivial, and the network learns."""
+    steps = [
+        (labeled, weight.clone())
+        for _, _, labeled, _, weight in authors_loop(
+            masks("class"), "confident_share", "cross_entropy"
+        )
+    ]
+    shares = [weight.flatten()[0].item() for _, weight in steps]
+    assert 0.05 < min(shares) < max(shares) < 0.999
+    assert steps[-1][0] < steps[0][0]
