@@ -36,6 +36,7 @@ def complete(arguments: Sequence[str]) -> list[str]:
     configs, flags = _split(arguments)
     paths = [recipe(config) for config in configs]
     told = _Told([_read(path) for path in paths], flags)
+    flags = _without_subset(flags, told)
 
     out = [part for path in paths for part in ("--config", str(path))]
     checkpoint = told.value("ckpt_path")
@@ -62,6 +63,13 @@ def data_arguments(arguments: Sequence[str]) -> list[str]:
     """
     configs, flags = _split(arguments)
     read = [_read(recipe(config)) for config in configs]
+    flags = _without_subset(flags, _Told(read, flags))
+    named = any(flag == "--data" or flag.startswith("--data=") for flag in flags)
+    if not read and not named and not {"--help", "-h"} & {*flags}:
+        raise ValueError(
+            "data must be given, by a recipe such as --config folder or by a class such"
+            " as --data FolderDataModule, got none"
+        )
     told = [json.dumps(content["data"]) for content in read if "data" in content]
     bare = {"--json": "--json=true", "--strict": "--strict=true"}
     return [
@@ -165,6 +173,19 @@ def _trained_with(checkpoint: Path, told: _Told) -> dict[str, Any]:
         if init and part in paths and same:
             config[part] = {"class_path": paths[part], "init_args": init}
     return config
+
+
+def _without_subset(flags: list[str], told: _Told) -> list[str]:
+    """Leave out a recipe's split if flags say how many labels there are.
+
+    A share of all labels is meant then, and not one of the split; but of an order of
+    all images it is the same.
+    """
+    split = told.recipe("data.init_args.split")
+    subset = split is not None and str(split).startswith("unimatch/")
+    if subset and told.flag("data.labeled") and not told.flag("data.split"):
+        return [*flags, "--data.split", "null"]
+    return flags
 
 
 def _known_to_lightning(checkpoint: str) -> bool:

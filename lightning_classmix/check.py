@@ -107,6 +107,7 @@ def find_warnings(data: FileDataModule, inspection: Inspection) -> list[str]:
     if len(sizes - {None}) > 1 and data.crop is None and data.size is None:
         told.append("training images differ in size: give crop or size")
     told += _leaks(inspection.duplicates)
+    told += inspection.hollow
     if "labeled" not in inspection.classes:
         return told
     found = inspection.classes["labeled"]
@@ -141,7 +142,7 @@ def _leaks(duplicates: Sequence[Sequence[tuple[str, Path]]]) -> list[str]:
 
 
 def _print(told: dict[str, Any]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     table = Table("", "images", "height x width", "channels", box=None)
     for name, count in told["images"].items():
         sizes, channels = told["sizes"][name], told["channels"][name]
@@ -159,7 +160,7 @@ def _print(told: dict[str, Any]) -> None:
         found = told[kind]
         console.print(f"\n{len(found)} {kind if len(found) != 1 else kind[:-1]}")
         for line in found:
-            console.print(f"  {line}", markup=False)
+            console.print(f"  {line}")
 
 
 def _class_table(told: dict[str, Any]) -> Table:

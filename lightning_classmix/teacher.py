@@ -74,8 +74,9 @@ class EMATeacher(Callback):
         decay: Share of the past in the moving average, in [0, 1), once it has warmed
             up: update n, from 0, uses ``min(1 - 1 / (n + 1), decay)``.
         average_buffers: Average the float buffers (the statistics of batch norm) too,
-            and copy the integer ones. False leaves the teacher's buffers to itself, as
-            the authors do, for a teacher that labels in train mode.
+            and copy the integer ones. False leaves the teacher's buffers to itself.
+            None averages them unless the teacher labels in train mode, for which the
+            authors do not.
 
     Raises:
         ValueError: If ``decay`` is outside [0, 1).
@@ -85,12 +86,15 @@ class EMATeacher(Callback):
         trainSSL.py, which averages the parameters only.
     """
 
-    def __init__(self, decay: float = 0.99, *, average_buffers: bool = True) -> None:
+    def __init__(
+        self, decay: float = 0.99, *, average_buffers: bool | None = None
+    ) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), got {decay}")
         self.decay, self.average_buffers = decay, average_buffers
         self.updates = 0
         """Updates so far; the warm-up counts these, not the steps of the Trainer."""
+        self._buffers = True
         self._stepped = False
         self._hooks: list[RemovableHandle] = []
         self._averages: dict[str, Tensor] = {}  # those that the teacher cannot hold
@@ -114,8 +118,10 @@ class EMATeacher(Callback):
         """
         student, teacher = _networks(pl_module)
         check_alike(pl_module, student, teacher)
-        mode = getattr(pl_module.teacher, "mode", "train")
-        if mode == "eval" and not self.average_buffers:
+        mode = getattr(pl_module.teacher, "mode", None)
+        given = self.average_buffers
+        self._buffers = mode != "train" if given is None else given
+        if mode == "eval" and not self._buffers:
             check_no_statistics(teacher)
         teacher.requires_grad_(False)  # unfreeze() may have been called
         if trainer.global_step == 0 and trainer.ckpt_path is None:
@@ -173,10 +179,10 @@ class EMATeacher(Callback):
 
     @torch.no_grad()
     def _update(self, student: nn.Module, teacher: nn.Module) -> None:
-        values = _tensors(student, buffers=self.average_buffers)
-        if self.average_buffers:
+        values = _tensors(student, buffers=self._buffers)
+        if self._buffers:
             values |= _of_first_device(dict(student.named_buffers()))
-        averages = _tensors(teacher, buffers=self.average_buffers)
+        averages = _tensors(teacher, buffers=self._buffers)
         by_dtype: dict[torch.dtype, list[str]] = {}
         for name, average in averages.items():
             if average.is_floating_point():
@@ -200,7 +206,7 @@ class EMATeacher(Callback):
         """
         held, self._averages = self._averages, {}
         statistics = dict(teacher.named_buffers())
-        for name, value in _tensors(teacher, buffers=self.average_buffers).items():
+        for name, value in _tensors(teacher, buffers=self._buffers).items():
             narrow = value.dtype.itemsize < 4
             if value.is_floating_point() and (narrow or name in statistics):
                 wide = torch.promote_types(value.dtype, torch.float32)

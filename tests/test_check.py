@@ -237,6 +237,26 @@ def test_the_report_is_for_people(
         assert part in told
 
 
+@pytest.mark.parametrize("options", [{"num_classes": 3}, {}])
+def test_masks_of_0_and_255_among_classes_are_warned_of(
+    root: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any]
+) -> None:
+    relabel(root / "labels/02.png", [0] * 20 + [255] * 12)
+    _, told = checked(FolderDataModule(root, **options), capsys)
+    (warning,) = told["warnings"]
+    assert "1 label with nothing but class 0 and void" in warning
+    assert "labels/02.png" in warning
+
+
+def test_names_with_brackets_are_printed_as_they_are(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(FolderDataModule(root, class_names=["road [paved]", "[/b]x", "c"]))
+    told = capsys.readouterr().out
+    assert "road [paved]" in told
+    assert "[/b]x" in told
+
+
 def test_nothing_is_checked_where_nothing_is(tmp_path: Path) -> None:
     save_pair(tmp_path / "images/a.png", None)
     with pytest.raises(FileNotFoundError, match="labels must be a folder"):

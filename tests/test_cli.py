@@ -606,3 +606,7 @@ def test_mistakes_in_data_commands_are_told_in_one_line(shell: Shell) -> None:
     status, _, err = shell("split --data FoldrDataModule --data.root data")
     assert status == 2
     assert "did you mean FolderDataModule" in err
+
+
+def test_a_command_on_data_wants_data(shell: Shell) -> None:
+    assert "such as --config folder" in shell.fails("check --json")

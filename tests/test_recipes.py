@@ -1,5 +1,6 @@
 """The recipes of public data sets, run on small ones in their layouts."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -176,3 +177,77 @@ def test_the_scales_of_pascal_voc_are_those_of_the_authors() -> None:
         for one in steps[0]["init_args"]["transforms"]
     ]
     assert scales == pytest.approx([n / 10 for n in range(5, 17)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "make", "flags"),
+    [
+        ("cityscapes_olsson2021", make_cityscapes, 17),
+        ("pascal_voc_olsson2021", make_voc, 19),
+    ],
+)
+def test_the_clean_flags_of_a_recipe_can_be_given_together(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    make: Callable[[Path], Path],
+    flags: int,
+) -> None:
+    text = (RECIPES / f"{name}.yaml").read_text()
+    comments = " ".join(line.partition("#")[2] for line in text.splitlines())
+    named = re.findall(r"(--(?:data|model)\.[a-z_.]+) ([\w.,\[\]]+\w\]?)", comments)
+    named = [pair for pair in named if pair[0] not in ("--data.root",)]
+    clean = {flag: value for flag, value in named if flag != "--model.encoder_weights"}
+    assert len(clean) == flags
+    clean |= {"--data.crop": "[33,33]"}
+    make(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    line = f"fit --config {name} --data.root data {PAPER} --trainer.fast_dev_run true"
+    given = [part for pair in clean.items() for part in pair]
+    monkeypatch.setattr(sys, "argv", ["classmix", *line.split(), *given])
+    main()
+
+
+@pytest.mark.slow
+def test_pascal_vocs_own_pipeline_trains_and_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_voc(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    line = (
+        f"fit --config pascal_voc_olsson2021 --data.root data {PAPER} {SHORT}"
+        " --model.encoder resnet18 --model.pad_to null"
+    )
+    monkeypatch.setattr(sys, "argv", ["classmix", *line.split()])
+    main()
+    again = "fit --ckpt_path last --data.root data --trainer.max_steps 3"
+    cpu = " --trainer.accelerator cpu --trainer.enable_progress_bar false"
+    monkeypatch.setattr(sys, "argv", ["classmix", *f"{again}{cpu}".split()])
+    main()
+    configs = [
+        yaml.safe_load((Path("lightning_logs") / run / "config.yaml").read_text())
+        for run in ("version_0", "version_1")
+    ]
+    assert configs[1]["data"]["init_args"]["transform"]["transform"]["transforms"]
+    saved = torch.load(
+        "lightning_logs/version_1/checkpoints/last.ckpt", weights_only=True
+    )
+    assert saved["global_step"] == 3
+    kept = saved["datamodule_hyper_parameters"]["transform"]["transform"]
+    assert [step["__class_fullname__"] for step in kept["transforms"]] == [
+        "OneOf",
+        "PadIfNeeded",
+        "RandomCrop",
+    ]
+
+
+def test_a_count_of_labels_is_not_one_of_a_recipes_subset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_cityscapes(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    line = "split --config cityscapes --data.root data --data.labeled 3 --out three.txt"
+    monkeypatch.setattr(sys, "argv", ["classmix", *line.split()])
+    main()
+    assert "3 of" in capsys.readouterr().out

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -56,8 +56,8 @@ class Watch(Callback):
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_teacher_follows_the_formula_in_parameters_and_statistics(mode: str) -> None:
-    watch = Watch(decay=0.9)
-    trainer = tiny.trainer(max_steps=20, callbacks=[EMATeacher(0.9), watch])
+    watch, callback = Watch(decay=0.9), EMATeacher(0.9, average_buffers=True)
+    trainer = tiny.trainer(max_steps=20, callbacks=[callback, watch])
     trainer.fit(module(teacher_mode=mode), tiny.data())
     assert watch.steps == 20
     assert max(watch.errors) < 1e-5
@@ -271,3 +271,20 @@ def test_module_without_a_teacher_is_refused() -> None:
 
 def test_the_decay_is_that_of_the_authors_by_default() -> None:
     assert EMATeacher().decay == 0.99
+
+
+@pytest.mark.parametrize(("mode", "averaged"), [("eval", True), ("train", False)])
+def test_statistics_are_averaged_unless_the_teacher_labels_in_train_mode(
+    mode: Literal["eval", "train"], averaged: bool
+) -> None:
+    callback = EMATeacher()
+    module = ClassMix(
+        tiny.CLASSES, network=tiny.network(), teacher_mode=mode, labeled_only_steps=99
+    )
+    tiny.trainer(callbacks=[callback]).fit(module, tiny.data())
+    student, teacher = (
+        next(b for n, b in net.named_buffers() if n.endswith("running_mean"))
+        for net in (module.student, module.teacher)
+    )
+    assert student.abs().sum() > 0
+    assert bool(teacher.abs().sum() > 0) == averaged  # it never labelled

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_classmix import ClassMix, EMATeacher, ops
+from lightning_classmix import ClassMix, EMATeacher
 from tests import tiny
 
 STEPS, CLASSES, VOID = 25, 4, 255
@@ -45,13 +45,17 @@ def masks(kind: str) -> list[Tensor]:
     """Give a mask to each step; half of four classes' stripes for ``class``."""
     generator = torch.Generator().manual_seed(2)
     shape = (3, 8, 10)
-    if kind == "cut":
-        return [ops.cutmix_mask(shape, generator=generator) for _ in range(STEPS)]
-    if kind == "cow":
-        return [
-            ops.cowmix_mask(shape, sigma=(1.0, 2.0), generator=generator)
-            for _ in range(STEPS)
-        ]
+    if kind == "cut":  # a box of half the area
+        corners = torch.randint(0, 4, (STEPS, 3, 2), generator=generator).tolist()
+        boxes = torch.zeros(STEPS, *shape, dtype=torch.bool)
+        for step, images in enumerate(corners):
+            for image, (top, left) in enumerate(images):
+                boxes[step, image, top : top + 5, left : left + 8] = True
+        return [*boxes]
+    if kind == "cow":  # blotches: noise, smoothed, at its median
+        noise = torch.rand(STEPS, *shape, generator=generator)
+        smooth = functional.avg_pool2d(noise, 3, stride=1, padding=1)
+        return [*(smooth > smooth.flatten(2).median(2).values[..., None, None])]
     stripes = torch.arange(80).view(8, 10) % 4
     drawn = torch.rand(STEPS, 3, 4, generator=generator).argsort(2)[..., :2]
     return [torch.stack([torch.isin(stripes, d) for d in step]) for step in drawn]

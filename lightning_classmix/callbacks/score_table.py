@@ -33,7 +33,9 @@ class ScoreTable(Callback):
         scores = getattr(module, "scores", {})
         if trainer.is_global_zero and scores and isinstance(module, Supervised):
             title = f"IoU in points, {stage}, step {module.scored_step}"
-            Console().print(score_table(scores, module.class_names, title=title))
+            Console(markup=False).print(
+                score_table(scores, module.class_names, title=title)
+            )
 
 
 def score_table(

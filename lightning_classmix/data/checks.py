@@ -1,19 +1,23 @@
 """Labels and images, read before anything is trained on them."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
 
 from lightning_classmix.data.files import raise_faults
 from lightning_classmix.data.image_files import ImageFiles
 from lightning_classmix.data.label_map import count_values
+from lightning_classmix.ops import VOID
 
 _Result = TypeVar("_Result")
 
+CHECKED_UNLABELED = 100
+"""Unlabelled images that are read to their end before the first step."""
 CHECKED = 1000
 """Labelled images of a set that are read to their end before the first step."""
 
@@ -57,22 +61,38 @@ def gather(
 
 
 def check_first(files: ImageFiles) -> None:
-    """Read labelled images as training does, all of a small set, some of a large one.
+    """Read images as training does, all of a small set, some of a large one.
+
+    Also warn of labels that hold nothing but 0 and void.
 
     Raises:
         ValueError: If one cannot be read, differs in size from its label, or has a
             value that is no class; it names all such files.
     """
 
-    def fault(index: int) -> str | None:
+    def look(index: int) -> tuple[str | None, bool]:
         try:
-            files[index]
+            label = files[index].get("label")
         except (ValueError, OSError) as error:
-            return str(error)
-        return None
+            return str(error), False
+        values = () if label is None else count_values(label)[0].tolist()
+        return None, values == [0, VOID]
 
-    places = range(min(len(files), CHECKED))
-    raise_faults(filter(None, for_each(fault, places, "Checking images")))
+    count = CHECKED_UNLABELED if files.labels is None else CHECKED
+    looked = for_each(look, range(min(len(files), count)), "Checking images")
+    raise_faults(fault for fault, _ in looked if fault)
+    hollow = [index for index, (_, alone) in enumerate(looked) if alone]
+    told = files.label_map is not None and files.label_map.may_hide_a_class
+    if hollow and told and files.labels is not None:
+        rank_zero_warn(hollow_labels(len(hollow), files.labels[hollow[0]]))
+
+
+def hollow_labels(count: int, example: Path) -> str:
+    """Tell that labels hold nothing but 0 and void, which may be meant for a class."""
+    return (
+        f"{count} label{'s' * (count > 1)} with nothing but class 0 and void, such as"
+        f" {example}: if 255 is a class there, mend the files or give label_map"
+    )
 
 
 def for_each(

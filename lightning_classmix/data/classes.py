@@ -19,6 +19,8 @@ class Classes(NamedTuple):
     """RGB in [0, 255], in order of the classes."""
     label_map: Mapping[int | str, int] | None = None
     """Class, or 255 for void, of each number or colour ``#rrggbb``."""
+    num_classes: int | None = None
+    """How many there are, C."""
 
     def check(self, where: str) -> None:
         """Raise a ValueError, which tells ``where``, if something is not as it must."""
@@ -38,6 +40,12 @@ class Classes(NamedTuple):
             raise ValueError(
                 f"class_names and palette must be as many, got {len(names)} names and"
                 f" {len(palette)} colours{where}"
+            )
+        listed = names or palette
+        if listed and self.num_classes not in (None, len(listed)):
+            raise ValueError(
+                f"num_classes must be that of the names and colours, {len(listed)}, got"
+                f" {self.num_classes}{where}"
             )
         table = self.label_map
         if table is None:
@@ -60,7 +68,7 @@ class Classes(NamedTuple):
 
 
 def read_classes(path: Path) -> Classes:
-    """Read a YAML file: class names alone, or any of the three parts by its name.
+    """Read a YAML file: class names alone, or any of the four parts by its name.
 
     Raises:
         ValueError: If it is no YAML, or holds something else.
@@ -70,6 +78,7 @@ def read_classes(path: Path) -> Classes:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} must be YAML, got {reason}") from error
+    content = {} if content is None else content
     if isinstance(content, list):
         content = {"class_names": content}
     known = Classes._fields

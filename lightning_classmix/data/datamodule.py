@@ -22,6 +22,7 @@ from lightning_classmix.data.transforms import (
     IMAGENET_STD,
     Pipeline,
     Transform,
+    make_pipeline,
     read_pipeline,
     training_pipeline,
 )
@@ -46,7 +47,8 @@ class SemiSupervisedDataModule(LightningDataModule):
         test: Data set of (image, label) to test on.
         predict: Data set of images, or of dicts with ``image`` and ``name``.
         transform: Albumentations pipeline for training images, labelled or not, or the
-            file that ``albumentations.save`` wrote it to, in place of the standard one
+            file that ``albumentations.save`` wrote it to, or what its ``to_dict`` says,
+            in place of the standard one
             (and of ``crop``, ``scale``, ``flip``, ``jitter``); normalisation follows.
         size: Height and width that all images are resized to; None leaves them. Labels
             follow in training; those of validation and test keep their size, which
@@ -101,7 +103,7 @@ class SemiSupervisedDataModule(LightningDataModule):
         *,
         test: Source | None = None,
         predict: Source | None = None,
-        transform: Pipeline | str | None = None,
+        transform: Pipeline | dict[str, Any] | str | None = None,
         size: tuple[int, int] | None = None,
         resize_labels: bool = False,
         crop: tuple[int, int] | None = None,
@@ -125,9 +127,11 @@ class SemiSupervisedDataModule(LightningDataModule):
         super().__init__()
         self.labeled, self.unlabeled, self.val = labeled, unlabeled, val
         self.test, self.predict = test, predict
-        self.transform = (
-            read_pipeline(transform) if isinstance(transform, str) else transform
-        )
+        if isinstance(transform, str):
+            transform = read_pipeline(transform)
+        elif isinstance(transform, dict):
+            transform = make_pipeline(transform)
+        self.transform: Pipeline | None = transform
         self.size, self.resize_labels = size, resize_labels
         self.crop, self.scale, self.flip, self.jitter = crop, scale, flip, jitter
         self.mean, self.std = mean, std

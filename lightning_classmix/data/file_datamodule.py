@@ -19,6 +19,7 @@ from lightning_classmix.data.label_map import LabelMap
 from lightning_classmix.data.pairs import check_names
 from lightning_classmix.data.paths import Paths
 from lightning_classmix.data.splits import covering_order, read_split, subset_size
+from lightning_classmix.data.transforms import plain_pipeline
 from lightning_classmix.ops import VOID
 
 SPLIT_FILE = "split.txt"
@@ -80,7 +81,8 @@ class FileDataModule(SemiSupervisedDataModule):
             num_workers=_workers() if num_workers is None else num_workers,
             **kwargs,
         )
-        self.root, self.share, self.predict_folder = Path(root), labeled, predict
+        self.root = Path(root).expanduser()
+        self.share, self.predict_folder = labeled, predict
         self.split = None if split is None else str(split)
         self._checked: set[str] = set()
         self.known_facts: dict[str, LabelFacts] = {}
@@ -134,6 +136,8 @@ class FileDataModule(SemiSupervisedDataModule):
         for name, value in self.hparams.items():
             if isinstance(value, Path):
                 self.hparams[name] = str(value)
+        if self.transform is not None:
+            self.hparams["transform"] = plain_pipeline(self.transform)
 
     def setup(self, stage: str) -> None:
         """Check the files that ``stage`` needs, and choose which keep their labels.
@@ -185,7 +189,10 @@ class FileDataModule(SemiSupervisedDataModule):
             )
             unlabeled = Paths()
         self.labeled = labeled
-        self.unlabeled = ImageFiles(unlabeled, root=self.root) if unlabeled else None
+        self.unlabeled = None
+        if unlabeled:
+            self.unlabeled = ImageFiles(unlabeled, root=self.root)
+            check_first(self.unlabeled)
         self._checked.add("fit")
 
     def _evaluated(self, part: Literal["val", "test"]) -> ImageFiles | None:

@@ -38,8 +38,8 @@ class FolderDataModule(FileDataModule):
     Labels are PNG, TIFF or BMP files: the class of each pixel from 0 on and 255 for
     void, of 8 or 16 bits, as numbers or as indices of a palette; 0 and 255 for two
     classes; or colours, of which ``palette`` or ``label_map`` is the table. What
-    ``classes.yaml`` in the folder says of ``class_names``, ``palette`` and
-    ``label_map`` stands for these arguments.
+    ``classes.yaml`` in the folder says of ``num_classes``, ``class_names``, ``palette``
+    and ``label_map`` stands for these arguments.
 
     Args:
         root: Folder that holds these folders.
@@ -98,7 +98,7 @@ class FolderDataModule(FileDataModule):
             palette=palette,
             **kwargs,
         )
-        given = Classes(class_names, palette, label_map)
+        given = Classes(class_names, palette, label_map, num_classes)
         given.check("")
         self._given = given
         self.lists = {"train": train_list, "val": val_list, "test": test_list}
@@ -107,7 +107,8 @@ class FolderDataModule(FileDataModule):
     @cached_property
     def _told(self) -> Classes:
         """What the arguments say of the classes, and for want of that the folder."""
-        path = self.root / CLASSES_FILE
+        paths = [self.root / name for name in (CLASSES_FILE, "classes.yml")]
+        path = next((path for path in paths if path.is_file()), paths[0])
         read = read_classes(path) if path.is_file() else Classes()
         given = {k: v for k, v in self._given._asdict().items() if v is not None}
         classes = read._replace(**given)
@@ -128,13 +129,8 @@ class FolderDataModule(FileDataModule):
     def num_classes(self) -> int:
         """Number of classes, C; counted in the labels if nothing tells it."""
         listed = self.class_names or self.palette
-        if listed and self._num_classes not in (None, len(listed)):
-            raise ValueError(
-                f"num_classes must be that of the names and colours, {len(listed)}, got"
-                f" {self._num_classes}"
-            )
-        if self._num_classes is not None:
-            count = self._num_classes
+        if self._told.num_classes is not None:
+            count = self._told.num_classes
         elif listed:
             count = len(listed)
         elif self._told.label_map is not None:
@@ -182,20 +178,36 @@ class FolderDataModule(FileDataModule):
     def list_files(self) -> Files:
         """Return the files; without ``val``, every fifth labelled image is held out."""
         if self.lists["train"] is not None:
-            labeled, unlabeled, faults = read_list(Path(self.lists["train"]), self.root)
+            path = self._list(self.lists["train"])
+            labeled, unlabeled, faults = read_list(path, self.root)
         else:
             labeled, unlabeled, faults = self._folders()
         val, more = self._evaluation_files("val")
         test, others = self._evaluation_files("test")
         if val is None:
             labeled, val = self._hold_out(labeled)
+        trained = (*labeled.images.strings(), *unlabeled.images.strings())
+        shared = [
+            f"an image must be trained on or evaluated on, got {path} in both"
+            for path in self._evaluated_by_list(val, test).intersection(trained)
+        ]
         return Files(
             labeled=labeled,
             unlabeled=unlabeled if len(unlabeled) else None,
             val=val,
             test=test,
-            faults=[*faults, *more, *others],
+            faults=[*faults, *more, *others, *sorted(shared)],
         )
+
+    def _list(self, path: str | Path) -> Path:
+        """Return where a list is: there, or in the folder."""
+        return Path(path) if Path(path).is_file() else self.root / path
+
+    def _evaluated_by_list(self, *parts: ImageFiles | None) -> set[str]:
+        """Return the images of parts that come by lists, which may overlap others."""
+        if not any(self.lists.values()):
+            return set()
+        return {path for part in parts if part for path in part.images.strings()}
 
     def _folders(self) -> tuple[ImageFiles, ImageFiles, list[str]]:
         folder, labels = self.root / "images", self.root / "labels"
@@ -215,7 +227,7 @@ class FolderDataModule(FileDataModule):
     def _evaluation_files(self, name: str) -> tuple[ImageFiles | None, list[str]]:
         path, folder = self.lists[name], self.root / name
         if path is not None:
-            files, unlabeled, faults = read_list(Path(path), self.root)
+            files, unlabeled, faults = read_list(self._list(path), self.root)
             faults += [
                 f"an image in {path} must have a label, got {image} alone"
                 for image in unlabeled.images.strings()

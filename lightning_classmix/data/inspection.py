@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lightning_classmix.data.checks import for_each, gather
+from lightning_classmix.data.checks import for_each, gather, hollow_labels
 from lightning_classmix.data.file_datamodule import FileDataModule
 from lightning_classmix.data.files import read_image
 from lightning_classmix.data.image_files import ImageFiles
@@ -58,6 +58,8 @@ class Inspection(NamedTuple):
     duplicates: list[list[tuple[str, Path]]]
     """Images of the same pixels, each with its part."""
     faults: list[str]
+    hollow: list[str]
+    """Labels of nothing but class 0 and void."""
     warnings: list[str]
     """What the data module itself warns of."""
 
@@ -76,13 +78,14 @@ def inspect(data: FileDataModule) -> Inspection:
         if label_map is not None:
             for name, files in parts.items():
                 faults += _label_faults(seen[name], files, label_map)
+        hollow = [] if label_map is None else _hollow(seen, parts, label_map)
         seen = _dealt_out(data, seen, faults)
     told = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
     classes: dict[str, ClassCounts] = {}
     if label_map is not None:
         labeled = [name for name in ("labeled", "val", "test") if name in seen]
         classes |= {n: _count(seen[n], label_map, len(names)) for n in labeled}
-    return Inspection(seen, names, classes, _duplicates(seen), faults, told)
+    return Inspection(seen, names, classes, _duplicates(seen), faults, hollow, told)
 
 
 def _read(
@@ -157,6 +160,22 @@ def _label_faults(
         elif len(classes) and (classes == VOID).all():
             faults.append(f"a label must hold a class, got nothing but void in {path}")
     return faults
+
+
+def _hollow(
+    seen: Mapping[str, Sequence[Seen]],
+    parts: Mapping[str, ImageFiles],
+    label_map: LabelMap,
+) -> list[str]:
+    if not label_map.may_hide_a_class:
+        return []
+    found = [
+        path
+        for name, files in parts.items()
+        for one, path in zip(seen[name], files.labels or (), strict=True)
+        if {*label_map.look_up(one.counts[0]).tolist()} == {0, VOID}
+    ]
+    return [hollow_labels(len(found), found[0])] if found else []
 
 
 def _dealt_out(

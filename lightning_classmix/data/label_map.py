@@ -74,6 +74,11 @@ class LabelMap:
         place = np.searchsorted(self._raw, raw).clip(max=len(self._raw) - 1)
         return np.where(self._raw[place] == raw, self._classes[place], -1)
 
+    @property
+    def may_hide_a_class(self) -> bool:
+        """Whether raw 0 is class 0 and raw 255 void: masks of 0 and 255 look empty."""
+        return (self.known.get(0), self.known.get(VOID)) == (0, VOID)
+
     def __call__(self, raw: NDArray[np.integer], path: Path) -> NDArray[np.uint8]:
         """Return the class of each pixel of a label file, uint8 ``(H, W)``.
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_classmix.data.checks import LabelFacts, gather
@@ -11,6 +12,8 @@ from lightning_classmix.data.files import raise_faults
 from lightning_classmix.data.image_files import ImageFiles
 from lightning_classmix.data.label_map import COLOUR, grey_of, told
 from lightning_classmix.ops import VOID
+
+_STEPS = 2  # values between 0 and 255, up to a bright one, that are no classes
 
 
 class LabelValues:
@@ -39,6 +42,7 @@ class LabelValues:
             counted += [(values[row > 0], row[row > 0]) for row in read.counts]
         facts = gather(counted)
         self.values, self.present = facts.values, facts.counts > 0
+        self.pixels = facts.counts.sum(axis=0)
 
     @cached_property
     def binary(self) -> bool:
@@ -68,6 +72,7 @@ class LabelValues:
                 "labels must hold classes in [0, 254] or 255 for void, got"
                 f" {self._example(beyond[0])}; give label_map, {self.remedy}"
             )
+        self._refuse_smoothed()
         classes = values[values < VOID]
         count = int(classes.max(initial=0)) + 1
         if count < 2:
@@ -87,6 +92,19 @@ class LabelValues:
                 " wrong"
             )
         return count
+
+    def _refuse_smoothed(self) -> None:
+        """Raise a ValueError if the files look like masks of 0 and 255, smoothed."""
+        ends = np.isin(self.values, (0, VOID))
+        between = self.values[~ends]
+        bright = VOID in self.values and between.max(initial=0) > VOID // 2
+        most = self.pixels[ends].sum() > self.pixels.sum() / 2
+        if bright and most and len(between) > _STEPS:
+            raise ValueError(
+                f"labels must not be smoothed, got 0, 255 and {len(between)} values"
+                f" between, such as {self._example(between[0])}; resize masks by their"
+                f" nearest neighbour, or give num_classes or label_map, {self.remedy}"
+            )
 
     def _example(self, value: int) -> str:
         """Name a value and a file that holds it."""

@@ -71,7 +71,7 @@ def subset_size(labeled: int | float | None, available: int) -> int:
         return max(1, round(labeled * available))
     if not 1 <= labeled <= available:
         raise ValueError(
-            f"labeled must be in [1, {available}], the labelled images that there are,"
+            f"labeled must be in [1, {available}], the labelled images to choose from,"
             f" got {labeled}"
         )
     return labeled

@@ -1,5 +1,6 @@
 """From pixels to what a network eats; albumentations behind one door."""
 
+import copy
 import os
 import warnings
 from collections.abc import Sequence
@@ -81,6 +82,32 @@ def read_pipeline(path: str) -> Pipeline:
         raise ValueError(
             f"transform must be a file of albumentations.save, got {path}:"
             f" {type(error).__name__} {error}"
+        ) from error
+    return pipeline
+
+
+def plain_pipeline(pipeline: Pipeline) -> dict[str, Any] | None:
+    """Return a pipeline as plain values; None if it holds functions of one's own."""
+    try:
+        values: dict[str, Any] = copy.deepcopy(A.to_dict(pipeline))
+    except (NotImplementedError, ValueError):
+        return None
+    return values
+
+
+def make_pipeline(values: dict[str, Any]) -> Pipeline:
+    """Return the pipeline of what ``albumentations.to_dict`` says of one.
+
+    Raises:
+        ValueError: If it says nothing of one.
+    """
+    try:
+        with warnings.catch_warnings():  # of what to_dict itself has said
+            warnings.simplefilter("ignore", UserWarning)
+            pipeline: Pipeline = A.from_dict(values)
+    except Exception as error:  # whatever the constructors of its steps raise
+        raise ValueError(
+            f"transform must be what albumentations.to_dict says, got {values}"
         ) from error
     return pipeline
 

@@ -47,8 +47,7 @@ class DeepLabV2(nn.Module):
         super().__init__()
         if not head_dilations or not {*head_dilations} <= {*DILATIONS}:
             raise ValueError(
-                f"head_dilations must be some of {DILATIONS}, got"
-                f" {tuple(head_dilations)}"
+                f"head_dilations must be some of {DILATIONS}, got {head_dilations}"
             )
         self.encoder = encoder
         self.counts = [dilation in head_dilations for dilation in DILATIONS]

@@ -178,10 +178,18 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     assert "03.jpg" in str(error.value)
 
 
+def test_the_first_unlabelled_images_are_read_before_training(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    (root / "unlabeled/u2.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"must be readable, got .*u2\.png"):
+        made(root)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_broken_unlabelled_image_is_named_when_it_is_met(
-    tmp_path: Path, workers: int
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lightning_classmix.data.checks.CHECKED_UNLABELED", 2)
     root = make_folder(tmp_path)
     (root / "unlabeled/u2.png").write_bytes(b"no image")
     data = made(root, num_workers=workers, unlabeled_batch_size=5)
@@ -401,10 +409,13 @@ def test_one_wrong_mask_among_masks_is_named(tmp_path: Path) -> None:
         made(root)
 
 
-def test_masks_of_three_classes_hold_void(tmp_path: Path) -> None:
+def test_masks_of_three_classes_hold_void_and_it_is_warned_of(tmp_path: Path) -> None:
     root = make_folder(tmp_path)
     rewrite(root, lambda label: (label == 1).astype(np.uint8) * 255)
-    label = made(root, num_classes=3).labeled[0]["label"]
+    for path in (root / "val/labels").iterdir():
+        Image.new("L", (32, 24), 2).save(path)
+    with pytest.warns(UserWarning, match=r"6 labels with nothing but class 0 and void"):
+        label = made(root, num_classes=3).labeled[0]["label"]
     assert np.unique(label).tolist() == [0, 255]
 
 
@@ -745,3 +756,33 @@ def test_a_broken_label_that_was_met_while_counting_is_told_though_it_is_not_che
     (root / "val/labels/v1.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"val/labels/v1\.png"):
         made(root)
+
+
+def test_smoothed_masks_are_no_255_classes(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    for path in (*(root / "labels").iterdir(), *(root / "val/labels").iterdir()):
+        large = Image.new("L", (320, 240))
+        large.paste(255, (100, 60, 220, 180))
+        small = large.resize((32, 24)).rotate(17, Image.Resampling.BICUBIC)
+        small.save(path)
+    with pytest.raises(ValueError, match="nearest neighbour, or give num_classes"):
+        made(root)
+
+
+def test_an_image_in_two_lists_is_a_fault(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    (root / "train.csv").write_text("images/00.jpg,labels/00.png\nunlabeled/u0.png,\n")
+    (root / "val.csv").write_text("images/00.jpg,labels/00.png\n")
+    with pytest.raises(ValueError, match=r"trained on or evaluated on, got .*00\.jpg"):
+        made(root, train_list="train.csv", val_list="val.csv")
+
+
+def test_the_number_of_classes_may_stand_in_the_folder(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    (root / "classes.yml").write_text("num_classes: 5\n")
+    assert FolderDataModule(root).num_classes == 5
+    (root / "classes.yml").write_text("{num_classes: 5, class_names: [a, b]}\n")
+    with pytest.raises(ValueError, match=r"names and colours, 2, got 5 .*classes\.yml"):
+        _ = FolderDataModule(root).num_classes
+    (root / "classes.yml").write_text("")
+    assert FolderDataModule(root).num_classes == 3

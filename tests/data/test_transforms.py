@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import albumentations as A
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 from lightning_classmix.data.transforms import (
     Transform,
+    make_pipeline,
+    plain_pipeline,
     read_pipeline,
     training_pipeline,
 )
@@ -183,3 +186,19 @@ def test_padding_may_count_as_valid_and_stays_void_in_labels(reverse: bool) -> N
     assert torch.equal(unmarked["label"], marked["label"])
     assert torch.equal(unmarked["label"] == 255, ~marked["valid"])
     assert torch.equal(unmarked["image"], marked["image"])
+
+
+def test_a_pipeline_as_plain_values_is_the_same_pipeline() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    pipeline = A.Compose([A.RandomCrop(9, 7), A.PadIfNeeded(12, 12, fill=3)])
+    values = plain_pipeline(pipeline)
+    assert values is not None
+    first = Transform(pipeline)(image, seed=4)
+    again = Transform(make_pipeline(json.loads(json.dumps(values))))(image, seed=4)
+    assert torch.equal(first["image"], again["image"])
+    with pytest.raises(ValueError, match="must be what albumentations.to_dict says"):
+        make_pipeline({"crop": 3})
+
+
+def test_a_pipeline_with_functions_of_ones_own_has_no_plain_values() -> None:
+    assert plain_pipeline(A.Compose([A.Lambda(image=lambda x, **_: x)])) is None
