@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,12 +88,14 @@ def read_pipeline(path: str) -> Pipeline:
 
 
 def plain_pipeline(pipeline: Pipeline) -> dict[str, Any] | None:
-    """Return a pipeline as plain values; None if it holds functions of one's own."""
+    """Return a pipeline as plain values; None if it holds steps of one's own."""
     try:
         values: dict[str, Any] = copy.deepcopy(A.to_dict(pipeline))
     except (NotImplementedError, ValueError):
         return None
-    return values
+    # Steps of albumentations go by their bare names, others by their modules too.
+    own = re.search(r"'__class_fullname__': '[^']*\.", str(values))
+    return None if own else values
 
 
 def make_pipeline(values: dict[str, Any]) -> Pipeline:
