@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lightning_classmix.data.file_datamodule import SPLIT_FILE, FileDataModule
+from lightning_classmix.data.splits import write_split
 
 
 def split(data: FileDataModule, out: Path = Path(SPLIT_FILE)) -> None:
@@ -26,8 +27,7 @@ def split(data: FileDataModule, out: Path = Path(SPLIT_FILE)) -> None:
     data.prepare_data()
     names = data.files.labeled.names()
     chosen = data.choose()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("".join(f"{names[index]}\n" for index in chosen))
+    write_split(out, (names[index] for index in chosen))
     Console(soft_wrap=True, markup=False, highlight=False).print(
         f"{len(chosen)} of {len(names)} labelled images: {out}"
     )

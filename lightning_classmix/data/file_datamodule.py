@@ -18,7 +18,12 @@ from lightning_classmix.data.image_files import ImageFiles
 from lightning_classmix.data.label_map import LabelMap
 from lightning_classmix.data.pairs import check_names
 from lightning_classmix.data.paths import Paths
-from lightning_classmix.data.splits import covering_order, read_split, subset_size
+from lightning_classmix.data.splits import (
+    covering_order,
+    read_split,
+    subset_size,
+    write_split,
+)
 from lightning_classmix.data.transforms import plain_pipeline
 from lightning_classmix.ops import VOID
 
@@ -41,8 +46,8 @@ class FileDataModule(SemiSupervisedDataModule):
     """The part that data modules over image and label files share.
 
     A subclass tells its files and what their label values mean. Before the first step
-    all files are looked for and the first 1,000 labelled images of each set are read,
-    so that a fault is one error that names its file.
+    all files are looked for, and the first 1,000 labelled images of each set and 100
+    unlabelled ones are read, so that a fault is one error that names its file.
 
     Args:
         root: Folder of the data set.
@@ -243,24 +248,18 @@ class FileDataModule(SemiSupervisedDataModule):
         """Return the loader of batches, and write the split to the run's folder."""
         trainer = self.trainer
         if trainer is not None and trainer.loggers and trainer.log_dir:
-            folder = Path(trainer.log_dir)
+            path = Path(trainer.log_dir) / SPLIT_FILE  # the same on all devices
             if trainer.is_global_zero:
-                self.write_split(folder / SPLIT_FILE)
+                write_split(path, self._labeled_names())
         return super().train_dataloader()
 
-    def write_split(self, path: Path) -> None:
-        """Write down which images are labelled, as a list file."""
-        files = self.labeled
-        if isinstance(files, ImageFiles):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            text = "".join(f"{name}\n" for name in files.names())
-            path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    def _labeled_names(self) -> list[str]:
+        labeled = self.labeled
+        return labeled.names() if isinstance(labeled, ImageFiles) else []
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must share with this one: the split, too."""
-        labeled = self.labeled
-        names = labeled.names() if isinstance(labeled, ImageFiles) else []
-        return super().state_dict() | {"split": names}
+        return super().state_dict() | {"split": self._labeled_names()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the base seed of the run that is resumed.
@@ -271,7 +270,7 @@ class FileDataModule(SemiSupervisedDataModule):
         super().load_state_dict(state)
         if "fit" not in self._checked or "split" not in state:
             return
-        then, now = {*state["split"]}, {*self.state_dict()["split"]}
+        then, now = {*state["split"]}, {*self._labeled_names()}
         if then != now:
             other = sorted(then ^ now)
             raise ValueError(

@@ -1,6 +1,6 @@
 """A folder of one's own as a data module."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -186,28 +186,19 @@ class FolderDataModule(FileDataModule):
         test, others = self._evaluation_files("test")
         if val is None:
             labeled, val = self._hold_out(labeled)
-        trained = (*labeled.images.strings(), *unlabeled.images.strings())
-        shared = [
-            f"an image must be trained on or evaluated on, got {path} in both"
-            for path in self._evaluated_by_list(val, test).intersection(trained)
-        ]
+        if any(self.lists.values()):  # which may overlap, as folders cannot
+            faults += _shared((labeled, unlabeled), (val, test))
         return Files(
             labeled=labeled,
             unlabeled=unlabeled if len(unlabeled) else None,
             val=val,
             test=test,
-            faults=[*faults, *more, *others, *sorted(shared)],
+            faults=[*faults, *more, *others],
         )
 
     def _list(self, path: str | Path) -> Path:
         """Return where a list is: there, or in the folder."""
         return Path(path) if Path(path).is_file() else self.root / path
-
-    def _evaluated_by_list(self, *parts: ImageFiles | None) -> set[str]:
-        """Return the images of parts that come by lists, which may overlap others."""
-        if not any(self.lists.values()):
-            return set()
-        return {path for part in parts if part for path in part.images.strings()}
 
     def _folders(self) -> tuple[ImageFiles, ImageFiles, list[str]]:
         folder, labels = self.root / "images", self.root / "labels"
@@ -252,3 +243,15 @@ class FolderDataModule(FileDataModule):
             )
         rest = [index for index in range(len(pairs)) if index not in held]
         return pairs.take(rest), pairs.take(held) if held else None
+
+
+def _shared(
+    trained: Iterable[ImageFiles], evaluated: Iterable[ImageFiles | None]
+) -> list[str]:
+    """Name every image that is both trained on and evaluated on."""
+    held = {path for part in evaluated if part for path in part.images.strings()}
+    both = held.intersection(path for part in trained for path in part.images.strings())
+    return [
+        f"an image must be trained on or evaluated on, got {path} in both"
+        for path in sorted(both)
+    ]

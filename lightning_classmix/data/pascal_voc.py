@@ -9,6 +9,7 @@ from torchvision.datasets import VOCSegmentation
 
 from lightning_classmix.data.file_datamodule import FileDataModule, Files
 from lightning_classmix.data.image_files import ImageFiles
+from lightning_classmix.data.palette import default_palette
 from lightning_classmix.data.splits import list_of
 from lightning_classmix.ops import VOID
 
@@ -37,15 +38,7 @@ CLASS_NAMES = (
     "train",
     "tvmonitor",
 )
-
-
-def _colour(label: int) -> tuple[int, int, int]:
-    """Return a class's colour: its bits, dealt out to red, green, blue from the top."""
-    bits = [(label >> bit & 1) << (7 - bit // 3) for bit in range(24)]
-    return sum(bits[0::3]), sum(bits[1::3]), sum(bits[2::3])
-
-
-PALETTE = tuple(_colour(label) for label in range(len(CLASS_NAMES)))
+PALETTE = tuple(default_palette(len(CLASS_NAMES)))  # it is the set's own
 
 
 class PascalVOCDataModule(FileDataModule):

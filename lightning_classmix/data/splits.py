@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -105,6 +105,13 @@ def list_of(dataset: str) -> list[str]:
     with np.load(_LISTS / f"{dataset}.npz") as lists:
         names: list[str] = lists["names"].astype(str).tolist()
         return names
+
+
+def write_split(path: Path, names: Iterable[str]) -> None:
+    """Write the names of labelled images as a list file, one on each line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{name}\n" for name in names)
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def read_split(

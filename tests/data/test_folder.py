@@ -17,6 +17,7 @@ from PIL import Image
 from lightning_classmix import ClassMix, FolderDataModule
 from lightning_classmix.data.file_datamodule import SPLIT_FILE
 from lightning_classmix.data.files import IMAGE_SUFFIXES, read_label
+from lightning_classmix.data.splits import write_split
 from tests import tiny
 from tests.images import make_folder, save_pair
 
@@ -742,7 +743,7 @@ def test_names_that_are_no_utf8_are_written_down_and_read_again(
     (root / "images/02.jpg").rename(root / f"images/{name}.jpg")
     (root / "labels/02.png").rename(root / f"labels/{name}.png")
     data = made(root)
-    data.write_split(tmp_path / "run/split.txt")
+    write_split(tmp_path / "run/split.txt", data.labeled.names())
     again = made(root, split=tmp_path / "run/split.txt")
     assert name in again.labeled.names()
     assert again.labeled.names() == data.labeled.names()

@@ -10,8 +10,8 @@ from PIL import Image
 from lightning_classmix import PascalVOCDataModule, ops
 from lightning_classmix.data.file_datamodule import Files
 from lightning_classmix.data.image_files import ImageFiles
+from lightning_classmix.data.palette import default_palette
 from lightning_classmix.data.splits import list_of, named_splits
-from lightning_classmix.report import default_palette
 from tests.images import make_voc
 
 BASE = "VOCdevkit/VOC2012"
