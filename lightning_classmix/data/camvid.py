@@ -49,7 +49,7 @@ class CamVidDataModule(FileDataModule):
         root: Folder that holds these folders; ``test`` may be missing.
         labeled: How many training images keep their labels: a count, a share in (0, 1],
             or None for all. The rest are unlabelled images. A smaller subset is part
-            of a larger one, and every class is in it as soon as the count allows.
+            of a larger one, and greedily chosen to hold every class first.
         size: Height and width that all images are resized to; None leaves them.
         split: List file of the images that keep their labels, of which ``labeled``
             takes the first; None draws them.

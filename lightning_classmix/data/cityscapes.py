@@ -36,7 +36,7 @@ class CityscapesDataModule(FileDataModule):
         root: Folder that holds ``leftImg8bit`` and ``gtFine``.
         labeled: How many training images keep their labels: a count, a share in (0, 1],
             or None for all. The rest are unlabelled images. A smaller subset is part
-            of a larger one, and every class is in it as soon as the count allows.
+            of a larger one, and greedily chosen to hold every class first.
         split: Name of a split in wide use, such as ``unimatch/1_8``, or list file of
             the images that keep their labels, of which ``labeled`` takes the first;
             None draws them. The indices of ``olsson2021/0`` and so on are applied to

@@ -52,8 +52,7 @@ class FolderDataModule(FileDataModule):
             value is a number or a colour '#rrggbb'.
         labeled: How many labelled images keep their labels: a count, a share in (0, 1],
             or None for all. The rest are used as unlabelled images. A smaller subset
-            is part of a larger one, and every class is in it as soon as the count
-            allows.
+            is part of a larger one, and greedily chosen to hold every class first.
         split: List file of the images that keep their labels, of which ``labeled``
             takes the first; None draws them.
         train_list: CSV or text file of the training images in place of ``images``,

@@ -23,7 +23,7 @@ def covering_order(present: NDArray[np.bool_], *, seed: int) -> list[int]:
 
     First comes a greedy cover: the image that adds most classes not seen yet, until
     no class is left that any image holds. The rest follows at random. Subsets of one
-    order are nested, and cover every class as soon as the count allows.
+    order are nested. A greedy cover may take an image more than the smallest one.
 
     Args:
         present: Whether image i holds class c, bool ``(N, C)``.
