@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer, seed_everything
 
 from lightning_classmix import CamVidDataModule, Supervised
-from lightning_classmix.data.file_datamodule import Files
+from lightning_classmix.datasets.image_files import Files
 
 RATES = [(3e-4, 1.0), (1e-3, 1.0), (1e-3, 0.1), (3e-3, 0.1), (1e-2, 0.1)]
 

@@ -27,7 +27,7 @@ from lightning.pytorch import seed_everything
 from PIL import Image
 
 from lightning_classmix import FolderDataModule
-from lightning_classmix.data.image_files import ImageFiles
+from lightning_classmix.datasets.image_files import ImageFiles
 
 LABELED = 8
 SIZE = 32

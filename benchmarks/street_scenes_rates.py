@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from lightning_classmix import StreetScenesDataModule
-from lightning_classmix.demo import METHODS, train
+from lightning_classmix.experiments.demo import METHODS, train
 
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)

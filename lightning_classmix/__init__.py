@@ -1,17 +1,17 @@
 """Semi-supervised semantic segmentation with ClassMix, for PyTorch Lightning."""
 
 from lightning_classmix import ops
-from lightning_classmix.checkpoint_io import AtomicCheckpointIO
-from lightning_classmix.classmix import ClassMix
-from lightning_classmix.data.camvid import CamVidDataModule
-from lightning_classmix.data.cityscapes import CityscapesDataModule
-from lightning_classmix.data.datamodule import SemiSupervisedDataModule
-from lightning_classmix.data.folder import FolderDataModule
-from lightning_classmix.data.pascal_voc import PascalVOCDataModule
-from lightning_classmix.data.street_scenes import StreetScenesDataModule
+from lightning_classmix.callbacks.ema_teacher import EMATeacher
+from lightning_classmix.checkpoints import AtomicCheckpointIO
+from lightning_classmix.datamodules.camvid import CamVidDataModule
+from lightning_classmix.datamodules.cityscapes import CityscapesDataModule
+from lightning_classmix.datamodules.folder import FolderDataModule
+from lightning_classmix.datamodules.pascal_voc import PascalVOCDataModule
+from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
+from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
 from lightning_classmix.models.factory import build_model
-from lightning_classmix.supervised import Supervised
-from lightning_classmix.teacher import EMATeacher
+from lightning_classmix.modules.classmix import ClassMix
+from lightning_classmix.modules.supervised import Supervised
 
 __all__ = [
     "AtomicCheckpointIO",

@@ -1,5 +1,5 @@
 """``python -m lightning_classmix`` is ``classmix``."""
 
-from lightning_classmix.cli import main
+from lightning_classmix.cli.main import main
 
 main()

@@ -13,8 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from lightning_classmix.data.palette import default_palette
-from lightning_classmix.report import to_colours, to_picture
+from lightning_classmix.colors import default_palette, to_colours, to_picture
 
 
 class PredictionWriter(BasePredictionWriter):

@@ -7,7 +7,6 @@ from rich.text import Text
 from torch import Tensor
 
 from lightning_classmix.metrics import Scores
-from lightning_classmix.supervised import Supervised
 
 
 class ScoreTable(Callback):
@@ -31,11 +30,10 @@ class ScoreTable(Callback):
 
     def _print(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         scores = getattr(module, "scores", {})
-        if trainer.is_global_zero and scores and isinstance(module, Supervised):
+        names = getattr(module, "class_names", None)
+        if trainer.is_global_zero and scores and names:
             title = f"IoU in points, {stage}, step {module.scored_step}"
-            Console(markup=False).print(
-                score_table(scores, module.class_names, title=title)
-            )
+            Console(markup=False).print(score_table(scores, names, title=title))
 
 
 def score_table(

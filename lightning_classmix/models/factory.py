@@ -19,7 +19,7 @@ from lightning_classmix.models.deeplabv2 import (
     DeepLabV2,
 )
 from lightning_classmix.models.network import SegmentationNetwork
-from lightning_classmix.models.weights import load_encoder, load_head
+from lightning_classmix.models.pretrained import load_encoder, load_head
 
 MODELS = (*smp.MODEL_ARCHITECTURES_MAPPING, "deeplabv2")
 """Names that `build_model` takes."""

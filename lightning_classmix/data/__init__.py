@@ -1,1 +1,0 @@
-"""Data sets, their order and augmentation, and the paired loaders."""

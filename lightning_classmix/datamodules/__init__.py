@@ -1,0 +1,1 @@
+"""The LightningDataModules: from files or data sets to batches."""

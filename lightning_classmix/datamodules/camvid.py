@@ -1,0 +1,105 @@
+"""CamVid as a data module."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning_classmix.datamodules.files import FileDataModule
+from lightning_classmix.datasets.image_files import Files, ImageFiles
+from lightning_classmix.datasets.image_io import list_images
+from lightning_classmix.datasets.pairing import pair_up
+from lightning_classmix.ops import VOID
+
+CLASS_NAMES = (
+    "Sky",
+    "Building",
+    "Pole",
+    "Road",
+    "Pavement",
+    "Tree",
+    "SignSymbol",
+    "Fence",
+    "Car",
+    "Pedestrian",
+    "Bicyclist",
+)
+PALETTE = (
+    (128, 128, 128),
+    (128, 0, 0),
+    (192, 192, 128),
+    (128, 64, 128),
+    (60, 40, 222),
+    (128, 128, 0),
+    (192, 128, 128),
+    (64, 64, 128),
+    (64, 0, 128),
+    (64, 64, 0),
+    (0, 128, 192),
+)
+
+
+class CamVidDataModule(FileDataModule):
+    """CamVid: street scenes from a driving car, in the layout of SegNet's authors.
+
+    ``train``, ``val`` and ``test`` hold images, ``trainannot``, ``valannot`` and
+    ``testannot`` labels of the same names: classes 0 to 10, and 11 for void. The data
+    set may be used for research only.
+
+    Args:
+        root: Folder that holds these folders; ``test`` may be missing.
+        labeled: How many training images keep their labels: a count, a share in (0, 1],
+            or None for all. The rest are unlabelled images. A smaller subset is part
+            of a larger one, and greedily chosen to hold every class first.
+        size: Height and width that all images are resized to; None leaves them.
+        split: List file of the images that keep their labels, of which ``labeled``
+            takes the first; None draws them.
+        predict: Folder of the images to predict; None for those of ``val``.
+        seed: Decides which images keep their labels.
+        kwargs: Further arguments of `SemiSupervisedDataModule`.
+
+    Source:
+        Brostow et al. 2008; Badrinarayanan et al. 2017 (arXiv 1511.00561) for the
+        eleven classes and their colours.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        labeled: int | float | None = 46,
+        size: tuple[int, int] | None = (240, 320),
+        seed: int = 0,
+        *,
+        split: str | Path | None = None,
+        predict: str | Path | None = None,
+        **kwargs: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        super().__init__(
+            root,
+            labeled=labeled,
+            split=split,
+            size=size,
+            predict=predict,
+            seed=seed,
+            num_classes=len(CLASS_NAMES),
+            class_names=CLASS_NAMES,
+            palette=PALETTE,
+            **kwargs,
+        )
+        self.keep_arguments()
+
+    def list_files(self) -> Files:
+        """Return the images with their labels; ``test`` if it is there."""
+        parts = {"labeled": "train", "val": "val"}
+        if (self.root / "test").is_dir():
+            parts["test"] = "test"
+        found: dict[str, ImageFiles] = {}
+        faults: list[str] = []
+        for part, name in parts.items():
+            folder, labels = self.root / name, self.root / f"{name}annot"
+            found[part], more = pair_up(list_images(folder), folder, labels)
+            faults += more
+        return Files(**found, faults=faults)
+
+    def label_map(self) -> Mapping[int, int]:
+        """Return the classes as they are, and void for 11."""
+        return {value: value for value in range(len(CLASS_NAMES))} | {11: VOID}

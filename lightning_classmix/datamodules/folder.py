@@ -1,0 +1,256 @@
+"""A folder of one's own as a data module."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+
+from lightning_classmix.datamodules.files import FileDataModule
+from lightning_classmix.datasets.class_inference import LabelValues
+from lightning_classmix.datasets.class_info import Classes, read_classes
+from lightning_classmix.datasets.image_files import Files, ImageFiles
+from lightning_classmix.datasets.image_io import list_images, stem
+from lightning_classmix.datasets.label_map import (
+    COLOUR,
+    check_classes,
+    colour_value,
+    raw_value,
+)
+from lightning_classmix.datasets.pairing import pair_up, read_list
+from lightning_classmix.ops import VOID
+
+_FIFTH = 5
+CLASSES_FILE = "classes.yaml"
+
+
+class FolderDataModule(FileDataModule):
+    """Images in a folder, some of them with labels.
+
+    ``images`` and ``labels`` hold labelled images and their labels under the same
+    names, ``unlabeled`` the other images. Without ``unlabeled``, an image that has no
+    label is an unlabelled one; with it, that is a fault. ``val/images`` and
+    ``val/labels`` are there to validate on; without them every fifth labelled image
+    is held out. ``test`` is like ``val``, and may be missing. Lists of files may take
+    the place of the folders.
+
+    Labels are PNG, TIFF or BMP files: the class of each pixel from 0 on and 255 for
+    void, of 8 or 16 bits, as numbers or as indices of a palette; 0 and 255 for two
+    classes; or colours, of which ``palette`` or ``label_map`` is the table. What
+    ``classes.yaml`` in the folder says of ``num_classes``, ``class_names``, ``palette``
+    and ``label_map`` stands for these arguments.
+
+    Args:
+        root: Folder that holds these folders.
+        num_classes: Number of classes; None for the number of names or colours, else
+            for the largest class in the labels, those of ``val`` too, plus one.
+        class_names: Names of the classes, from 0 on.
+        palette: Colours of the classes, RGB in [0, 255], from 0 on: those of pictures,
+            and of labels that hold colours.
+        label_map: Class of each raw value in the label files, or 255 for void; a raw
+            value is a number or a colour '#rrggbb'.
+        labeled: How many labelled images keep their labels: a count, a share in (0, 1],
+            or None for all. The rest are used as unlabelled images. A smaller subset
+            is part of a larger one, and greedily chosen to hold every class first.
+        split: List file of the images that keep their labels, of which ``labeled``
+            takes the first; None draws them.
+        train_list: CSV or text file of the training images in place of ``images``,
+            ``labels`` and ``unlabeled``: ``image,label`` on each line, the label empty
+            where there is none, relative to ``root``.
+        val_list: The same of the images to validate on.
+        test_list: The same of the images to test on.
+        crop: Height and width of the training crops; None takes whole images, which
+            must then be of one size.
+        predict: Folder of the images to predict; None for the unlabelled ones.
+        seed: Decides which images keep their labels if there is no ``split``.
+        kwargs: Further arguments of `SemiSupervisedDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        num_classes: int | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        palette: Sequence[tuple[int, int, int]] | None = None,
+        label_map: dict[int | str, int] | None = None,
+        labeled: int | float | None = None,
+        split: str | Path | None = None,
+        train_list: str | Path | None = None,
+        val_list: str | Path | None = None,
+        test_list: str | Path | None = None,
+        crop: tuple[int, int] | None = (320, 320),
+        predict: str | Path | None = None,
+        seed: int = 0,
+        **kwargs: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        super().__init__(
+            root,
+            labeled=labeled,
+            split=split,
+            crop=crop,
+            predict=predict,
+            seed=seed,
+            num_classes=num_classes,
+            class_names=class_names,
+            palette=palette,
+            **kwargs,
+        )
+        given = Classes(class_names, palette, label_map, num_classes)
+        given.check("")
+        self._given = given
+        self.lists = {"train": train_list, "val": val_list, "test": test_list}
+        self.keep_arguments()
+
+    @cached_property
+    def _told(self) -> Classes:
+        """What the arguments say of the classes, and for want of that the folder."""
+        paths = [self.root / name for name in (CLASSES_FILE, "classes.yml")]
+        path = next((path for path in paths if path.is_file()), paths[0])
+        read = read_classes(path) if path.is_file() else Classes()
+        given = {k: v for k, v in self._given._asdict().items() if v is not None}
+        classes = read._replace(**given)
+        classes.check(f" by arguments and {path}")
+        return classes
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the classes; None if nothing tells them."""
+        return self._told.class_names
+
+    @property
+    def palette(self) -> Sequence[tuple[int, int, int]] | None:
+        """Colours of the classes, RGB in [0, 255]; None if nothing tells them."""
+        return self._told.palette
+
+    @cached_property
+    def num_classes(self) -> int:
+        """Number of classes, C; counted in the labels if nothing tells it."""
+        listed = self.class_names or self.palette
+        if self._told.num_classes is not None:
+            count = self._told.num_classes
+        elif listed:
+            count = len(listed)
+        elif self._told.label_map is not None:
+            classes = {*self._told.label_map.values()} - {VOID}
+            count = max(classes, default=-1) + 1
+        else:
+            count, told = self._counted()
+            rank_zero_info(f"num_classes is {count}, by {told}")
+        if not 2 <= count <= VOID:
+            raise ValueError(f"num_classes must be in [2, {VOID}], got {count}")
+        return count
+
+    def _counted(self) -> tuple[int, str]:
+        if self._values.binary:
+            return 2, "0 and 255 in most labels; label_map may say otherwise"
+        told = f"the labels in {self.lists['train'] or self.root / 'labels'}"
+        return self._values.count_classes(), told
+
+    def label_map(self) -> Mapping[int, int]:
+        """Return what was told, else the classes as they are, and void."""
+        table, palette = self._told.label_map, self.palette
+        if table is not None:
+            classes = {raw_value(key): label for key, label in table.items()}
+        elif self.num_classes == 2 and self._values.binary:
+            classes = {0: 0, VOID: 1}
+        else:
+            classes = {value: value for value in (*range(self.num_classes), VOID)}
+        if palette and not any(value & COLOUR for value in classes):
+            classes |= {
+                colour_value(*colour): label for label, colour in enumerate(palette)
+            }
+        check_classes(classes, self.num_classes)
+        return classes
+
+    @cached_property
+    def _values(self) -> LabelValues:
+        parts: tuple[Literal["labeled", "val"], ...] = ("labeled", "val")
+        known = [(getattr(self.listed, part), part) for part in parts]
+        return LabelValues(
+            ((files, self.facts(part)) for files, part in known if files is not None),
+            faults=self.listed.faults,
+            remedy=f"here or in {self.root / CLASSES_FILE}",
+        )
+
+    def list_files(self) -> Files:
+        """Return the files; without ``val``, every fifth labelled image is held out."""
+        if self.lists["train"] is not None:
+            path = self._list(self.lists["train"])
+            labeled, unlabeled, faults = read_list(path, self.root)
+        else:
+            labeled, unlabeled, faults = self._folders()
+        val, more = self._evaluation_files("val")
+        test, others = self._evaluation_files("test")
+        if val is None:
+            labeled, val = self._hold_out(labeled)
+        if any(self.lists.values()):  # which may overlap, as folders cannot
+            faults += _shared((labeled, unlabeled), (val, test))
+        return Files(
+            labeled=labeled,
+            unlabeled=unlabeled if len(unlabeled) else None,
+            val=val,
+            test=test,
+            faults=[*faults, *more, *others],
+        )
+
+    def _list(self, path: str | Path) -> Path:
+        """Return where a list is: there, or in the folder."""
+        return Path(path) if Path(path).is_file() else self.root / path
+
+    def _folders(self) -> tuple[ImageFiles, ImageFiles, list[str]]:
+        folder, labels = self.root / "images", self.root / "labels"
+        others = self.root / "unlabeled"
+        images = list_images(folder)
+        if others.is_dir():
+            unlabeled = list_images(others)
+        else:
+            others = folder
+            named = {stem(path, labels) for path in list_images(labels).strings()}
+            has = [stem(path, folder) in named for path in images.strings()]
+            unlabeled = images.take([i for i, labeled in enumerate(has) if not labeled])
+            images = images.take([i for i, labeled in enumerate(has) if labeled])
+        labeled, faults = pair_up(images, folder, labels)
+        return labeled, ImageFiles(unlabeled, root=others), faults
+
+    def _evaluation_files(self, name: str) -> tuple[ImageFiles | None, list[str]]:
+        path, folder = self.lists[name], self.root / name
+        if path is not None:
+            files, unlabeled, faults = read_list(self._list(path), self.root)
+            faults += [
+                f"an image in {path} must have a label, got {image} alone"
+                for image in unlabeled.images.strings()
+            ]
+            return files, faults
+        if not folder.is_dir():
+            return None, []
+        images = folder / "images"
+        return pair_up(list_images(images), images, folder / "labels")
+
+    def _hold_out(self, pairs: ImageFiles) -> tuple[ImageFiles, ImageFiles | None]:
+        held = range(_FIFTH - 1, len(pairs), _FIFTH)
+        if held:
+            rank_zero_info(
+                f"{len(held)} of {len(pairs)} labelled images are held out for"
+                f" validation, every fifth: there is no {self.root / 'val'}"
+            )
+        else:
+            rank_zero_warn(
+                f"nothing is validated: {len(pairs)} labelled images are too few to"
+                f" hold every fifth out, and there is no {self.root / 'val'}"
+            )
+        rest = [index for index in range(len(pairs)) if index not in held]
+        return pairs.take(rest), pairs.take(held) if held else None
+
+
+def _shared(
+    trained: Iterable[ImageFiles], evaluated: Iterable[ImageFiles | None]
+) -> list[str]:
+    """Name every image that is both trained on and evaluated on."""
+    held = {path for part in evaluated if part for path in part.images.strings()}
+    both = held.intersection(path for part in trained for path in part.images.strings())
+    return [
+        f"an image must be trained on or evaluated on, got {path} in both"
+        for path in sorted(both)
+    ]

@@ -1,0 +1,121 @@
+"""The loaders of a data module, made from data sets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from lightning_classmix.datasets.samplers import EveryItemOnce, PassSampler
+from lightning_classmix.datasets.views import TrainingView
+
+
+def training_loader(
+    view: TrainingView,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    num_workers: int,
+    devices: int = 1,
+    rank: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[Any]:
+    """Return a loader of full batches, ``steps`` an epoch, shuffled anew every pass.
+
+    Args:
+        view: The data set.
+        steps: Batches of an epoch, per device.
+        batch_size: Images of a batch, per device.
+        seed: Base of the random order, the same on all ranks.
+        num_workers: Worker processes; 0 loads in the main process.
+        devices: Number of ranks that share the data set.
+        rank: Rank of this process.
+        pin_memory: Whether batches go on to a GPU.
+    """
+    sampler = PassSampler(
+        view, length=steps * batch_size, seed=seed, num_replicas=devices, rank=rank
+    )
+    return ResumableLoader(
+        dataset=view,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+        drop_last=True,
+        collate_fn=collate,
+    )
+
+
+def evaluation_loader(
+    view: Dataset[Any],
+    *,
+    batch_size: int,
+    num_workers: int,
+    devices: int = 1,
+    rank: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[Any]:
+    """Return a loader that goes through a data set once, in order.
+
+    On several devices each image is on one of them.
+    """
+    share = EveryItemOnce(view, num_replicas=devices, rank=rank)
+    return DataLoader(
+        dataset=view,
+        sampler=share if devices > 1 else None,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+        collate_fn=collate,
+    )
+
+
+def collate(items: list[dict[str, Any]]) -> Any:  # noqa: ANN401 - a batch
+    """Stack items to a batch.
+
+    Raises:
+        ValueError: If their images or labels differ in size.
+    """
+    for key in ("image", "label"):
+        shapes = {tuple(item[key].shape) for item in items if key in item}
+        if len(shapes) > 1:
+            sizes = ", ".join(f"{shape[-2]} x {shape[-1]}" for shape in sorted(shapes))
+            raise ValueError(
+                f"the {key}s of a batch must have one size (height x width), got"
+                f" {sizes}; set crop or size to train,"
+                " val_batch_size=1 to evaluate"
+            )
+    return default_collate(items)
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A DataLoader over a `PassSampler` that keeps its place in a checkpoint.
+
+    Lightning saves and restores the state; batches count when they are handed out, not
+    when a worker prepares them. Takes the keyword arguments of ``DataLoader``.
+    """
+
+    consumed = 0
+    _resumed: tuple[int, int] | None = None  # (epoch, batches consumed in it)
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield the batches of the sampler's epoch that were not consumed before."""
+        self.consumed = 0
+        if isinstance(self.sampler, PassSampler):
+            if self._resumed is not None and self._resumed[0] == self.sampler.epoch:
+                self.consumed = self._resumed[1]
+            self.sampler.start = self.consumed * (self.batch_size or 1)
+        self._resumed = None
+        for batch in super().__iter__():
+            self.consumed += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch and the number of batches consumed in it."""
+        return {"epoch": getattr(self.sampler, "epoch", 0), "consumed": self.consumed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue behind the batches that ``state`` counts as consumed."""
+        self._resumed = state["epoch"], state["consumed"]

@@ -1,0 +1,84 @@
+"""The generated street scenes as a data module."""
+
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Subset
+
+from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
+from lightning_classmix.datasets.splits import covering_order
+from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE, StreetScenes
+
+_VAL, _TEST = 1_000_000, 2_000_000  # numbers of the first scenes: the sets are disjoint
+
+
+class StreetScenesDataModule(SemiSupervisedDataModule):
+    """Generated street scenes, a few of them labelled.
+
+    Seven classes: sky, building, road, sidewalk, tree, car, person. The labelled scenes
+    show every class as soon as their number allows it. No image is read from anywhere:
+    for trying things out, for demos and tests.
+
+    Args:
+        labeled: Number of labelled scenes.
+        unlabeled: Number of unlabelled scenes; 0 for `Supervised`.
+        val: Number of scenes to validate on; 0 for none.
+        test: Number of scenes to test on; 0 for none.
+        size: Height and width in pixels.
+        seed: Of the scenes and of the choice of the labelled ones.
+        val_batch_size: Scenes a step of validation and test.
+        kwargs: Further arguments of `SemiSupervisedDataModule`.
+
+    Example:
+        >>> data = StreetScenesDataModule(labeled=4, unlabeled=6, size=(32, 48))
+        >>> data.setup("fit")
+        >>> len(data.labeled), len(data.unlabeled), data.num_classes
+        (4, 6, 7)
+    """
+
+    def __init__(
+        self,
+        labeled: int = 6,
+        unlabeled: int = 300,
+        val: int = 100,
+        test: int = 500,
+        size: tuple[int, int] = (96, 128),
+        seed: int = 0,
+        *,
+        val_batch_size: int = 10,
+        **kwargs: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        pool = StreetScenes(labeled + unlabeled, size=size, seed=seed)
+        rest = range(labeled, labeled + unlabeled)
+        seen = StreetScenes(val, size=size, seed=seed, first=_VAL) if val else None
+        unseen = StreetScenes(test, size=size, seed=seed, first=_TEST) if test else None
+        super().__init__(
+            labeled=Subset(pool, range(labeled)),
+            unlabeled=Subset(pool, rest) if unlabeled else None,
+            val=seen,
+            test=unseen,
+            predict=unseen,
+            size=None,
+            num_classes=len(CLASS_NAMES),
+            class_names=CLASS_NAMES,
+            palette=PALETTE,
+            val_batch_size=val_batch_size,
+            seed=seed,
+            **kwargs,
+        )
+        self.counts, self.pool = (labeled, unlabeled), pool
+        self._drawn = False
+
+    def setup(self, stage: str) -> None:
+        """Choose the labelled scenes, the first time that the training sets are due."""
+        if stage == "fit" and not self._drawn:
+            classes = np.arange(len(CLASS_NAMES))
+            present = np.array(
+                [np.isin(classes, self.pool[i][1]) for i in range(len(self.pool))]
+            )
+            order = covering_order(present, seed=self.seed)
+            labeled, unlabeled = self.counts
+            self.labeled = Subset(self.pool, order[:labeled])
+            self.unlabeled = Subset(self.pool, order[labeled:]) if unlabeled else None
+            self._drawn = True
+        super().setup(stage)

@@ -1,0 +1,112 @@
+"""How many classes there are, by the values that label files hold."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_warn
+
+from lightning_classmix.datasets.file_checks import LabelFacts, gather
+from lightning_classmix.datasets.image_files import ImageFiles
+from lightning_classmix.datasets.image_io import raise_faults
+from lightning_classmix.datasets.label_map import COLOUR, grey_of, told
+from lightning_classmix.ops import VOID
+
+_STEPS = 2  # values between 0 and 255, up to a bright one, that are no classes
+
+
+class LabelValues:
+    """The values that label files hold; grey colours count as their grey.
+
+    Args:
+        parts: Labelled files, with what was read of them.
+        faults: What is known to be wrong with files; tells why there are no values.
+        remedy: Where a user may say what the values mean.
+    """
+
+    def __init__(
+        self,
+        parts: Iterable[tuple[ImageFiles, LabelFacts]],
+        *,
+        faults: Iterable[str] = (),
+        remedy: str,
+    ) -> None:
+        counted = []
+        self.files: list[Path] = []
+        self.faults, self.remedy = [*faults], remedy
+        for files, read in parts:
+            self.files += files.labels or ()
+            self.faults += read.faults
+            values = grey_of(read.values)
+            counted += [(values[row > 0], row[row > 0]) for row in read.counts]
+        facts = gather(counted)
+        self.values, self.present = facts.values, facts.counts > 0
+        self.pixels = facts.counts.sum(axis=0)
+
+    @cached_property
+    def binary(self) -> bool:
+        """Whether 0 and 255 are two classes: most files that tell hold no others."""
+        bright = self.present[:, self.values == VOID].any(axis=1)
+        between = (self.values != 0) & (self.values != VOID)
+        other = self.present[:, between].any(axis=1)
+        return int((bright & ~other).sum()) > int(other.sum())
+
+    def count_classes(self) -> int:
+        """Return the largest class plus one, and warn if classes below it are absent.
+
+        Raises:
+            ValueError: If there are colours, a number beyond 255, or less than two
+                classes.
+        """
+        values = self.values
+        colours = values[values >= COLOUR]
+        if len(colours):
+            raise ValueError(
+                f"labels of colours must have a table, got {self._example(colours[0])};"
+                f" give palette or label_map, {self.remedy}"
+            )
+        beyond = values[(values > VOID) & (values < COLOUR)]
+        if len(beyond):
+            raise ValueError(
+                "labels must hold classes in [0, 254] or 255 for void, got"
+                f" {self._example(beyond[0])}; give label_map, {self.remedy}"
+            )
+        self._refuse_smoothed()
+        classes = values[values < VOID]
+        count = int(classes.max(initial=0)) + 1
+        if count < 2:
+            raise_faults(self.faults)
+            got = "no label"
+            if self.files:
+                got = f"the values {values.tolist()}, where 255 is void"
+            raise ValueError(
+                f"labels must hold at least 2 classes, got {got}; give num_classes or"
+                f" class_names, {self.remedy}"
+            )
+        absent = [str(c) for c in range(count) if c not in classes]
+        if absent:
+            rank_zero_warn(
+                f"num_classes is {count}, by {self._example(classes.max())}, but no"
+                f" label holds {', '.join(absent[:10])}; give num_classes if that is"
+                " wrong"
+            )
+        return count
+
+    def _refuse_smoothed(self) -> None:
+        """Raise a ValueError if the files look like masks of 0 and 255, smoothed."""
+        ends = np.isin(self.values, (0, VOID))
+        between = self.values[~ends]
+        bright = VOID in self.values and between.max(initial=0) > VOID // 2
+        most = self.pixels[ends].sum() > self.pixels.sum() / 2
+        if bright and most and len(between) > _STEPS:
+            raise ValueError(
+                f"labels must not be smoothed, got 0, 255 and {len(between)} values"
+                f" between, such as {self._example(between[0])}; resize masks by their"
+                f" nearest neighbour, or give num_classes or label_map, {self.remedy}"
+            )
+
+    def _example(self, value: int) -> str:
+        """Name a value and a file that holds it."""
+        holders = self.present[:, self.values == value].any(axis=1)
+        return f"{told(int(value))} in {self.files[int(holders.argmax())]}"

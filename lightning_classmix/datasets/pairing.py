@@ -1,0 +1,182 @@
+"""Which label belongs to which image."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lightning_classmix.datasets.image_files import ImageFiles
+from lightning_classmix.datasets.image_io import (
+    IMAGE_SUFFIXES,
+    LABEL_SUFFIXES,
+    list_images,
+    raise_faults,
+    stem,
+)
+from lightning_classmix.datasets.paths import Paths
+
+
+def pair_up(
+    images: Paths, folder: Path, label_folder: Path
+) -> tuple[ImageFiles, list[str]]:
+    """Find the label of every image: the same place and stem, in another folder.
+
+    Args:
+        images: Files of the images.
+        folder: Folder that they lie in.
+        label_folder: Folder that their labels lie in.
+
+    Returns:
+        The pairs, and every fault with its file: an image without a label, a label
+        without an image, two images or two labels of one name, a label with loss.
+
+    Raises:
+        FileNotFoundError: If a folder is missing.
+        ValueError: If a folder holds no image.
+    """
+    found = _by_stem(images, folder)
+    labels = _by_stem(list_images(label_folder), label_folder)
+    faults = [*_lossy(path for paths in labels.values() for path in paths)]
+    faults += _namesakes("an image", found) + _namesakes("a label", labels)
+    faults += [
+        f"an image must have a label, got {paths[0]} without {label_folder / name}.png"
+        for name, paths in found.items()
+        if name not in labels
+    ]
+    faults += [
+        f"a label must have an image, got {paths[0]} without {folder / name}.*"
+        for name, paths in labels.items()
+        if name not in found
+    ]
+    pairs = {
+        paths[0]: labels[name][0]
+        for name, paths in found.items()
+        if len(paths) == len(labels.get(name, ())) == 1
+        and labels[name][0].lower().endswith(LABEL_SUFFIXES)
+    }
+    return ImageFiles(pairs, pairs.values(), root=folder), faults
+
+
+def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]]:
+    """Read a list of images and their labels: ``image,label`` on each line.
+
+    The label is empty, or left out, where there is none; a tab does for the comma, and
+    a blank between two names of image files. Lines that begin with ``#`` and a
+    first one that says ``image`` are left out.
+
+    Args:
+        path: The list, a CSV or text file.
+        root: Folder that the names in it are relative to.
+
+    Returns:
+        The labelled images, the unlabelled ones, and every fault with its file: one
+        that is missing or occurs twice, a label with loss.
+
+    Raises:
+        FileNotFoundError: If there is no such list.
+        ValueError: If it names no image.
+    """
+    lines = list(_rows(path))
+    if not lines:
+        raise ValueError(f"{path} must name images, one on each line, got none")
+    rows = {
+        os.path.join(root, image): label and os.path.join(root, label)
+        for image, label in lines
+    }
+    faults = []
+    if len(rows) < len(lines):
+        faults = [
+            f"an image must occur once in {path}, got {image} {count} times"
+            for image, count in Counter(image for image, _ in lines).items()
+            if count > 1
+        ]
+    missing = _missing([*rows, *filter(None, rows.values())])
+    faults += [f"a file in {path} must be there, got no {name}" for name in missing]
+    lossy = {*filter(_is_lossy, rows.values())}
+    faults += [*_lossy(sorted(lossy))]
+    broken = {*missing, *lossy}
+    rows = {i: n for i, n in rows.items() if i not in broken and n not in broken}
+    pairs = {image: label for image, label in rows.items() if label}
+    alone = (image for image, label in rows.items() if not label)
+    return (
+        ImageFiles(pairs, pairs.values(), root=root),
+        ImageFiles(alone, root=root),
+        faults,
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"a list of images must be a file, got {path}")
+    begun = False
+    # A disk may hold names that are no UTF-8, and then the list must, too.
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        for row in csv.reader(file):
+            cells = [cell.strip() for cell in row]
+            if len(cells) == 1:
+                cells = _halves(cells[0])
+            if not cells or not cells[0] or cells[0].startswith("#"):
+                continue
+            is_header = not begun and cells[0].lower() in ("image", "images")
+            begun = True
+            if is_header:
+                continue
+            yield cells[0], cells[1] if len(cells) > 1 else ""
+
+
+def _halves(line: str) -> list[str]:
+    """Take a line without a comma apart, at its tab or its only telling blank."""
+    if "\t" in line:
+        return [half.strip() for half in line.split("\t")]
+    halves = line.split()
+    if len(halves) == 2 and all(h.lower().endswith(IMAGE_SUFFIXES) for h in halves):
+        return halves
+    return [line]
+
+
+def _missing(paths: Iterable[str]) -> list[str]:
+    """Return the files that are not there, in order; every folder is asked once."""
+    folders: dict[str, set[str]] = {}
+    missing = []
+    for path in dict.fromkeys(paths):
+        place, name = os.path.split(path)
+        if place not in folders:
+            folders[place] = {*os.listdir(place)} if os.path.isdir(place) else set()
+        if name not in folders[place]:
+            missing.append(path)
+    return missing
+
+
+def _is_lossy(path: str) -> bool:
+    return bool(path) and not path.lower().endswith(LABEL_SUFFIXES)
+
+
+def _lossy(paths: Iterable[str]) -> Iterator[str]:
+    return (
+        f"a label must be a file of {', '.join(LABEL_SUFFIXES)}, which have no loss,"
+        f" got {path}"
+        for path in paths
+        if _is_lossy(path)
+    )
+
+
+def check_names(files: ImageFiles) -> None:
+    """Raise a ValueError if images differ in their suffix only; it names them."""
+    raise_faults(_namesakes("an image", _by_stem(files.images, files.root)))
+
+
+def _namesakes(thing: str, found: dict[str, list[str]]) -> list[str]:
+    return [
+        f"{thing} must have a name of its own, got {' and '.join(paths)}"
+        for paths in found.values()
+        if len(paths) > 1
+    ]
+
+
+def _by_stem(paths: Paths, folder: Path) -> dict[str, list[str]]:
+    """Gather files by their place in a folder, without suffix."""
+    stems: dict[str, list[str]] = {}
+    for path in paths.strings():
+        stems.setdefault(stem(path, folder), []).append(path)
+    return stems

@@ -1,0 +1,1 @@
+"""Whole experiments: trainings that are compared."""

@@ -1,0 +1,177 @@
+"""The whole story on generated street scenes: Supervised against ClassMix."""
+
+import json
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from lightning_classmix import ops
+from lightning_classmix.colors import to_colours, to_picture
+from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
+from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE
+from lightning_classmix.experiments.demo_figure import save_report
+from lightning_classmix.models.small_unet import SmallUNet
+from lightning_classmix.modules.classmix import ClassMix
+from lightning_classmix.modules.supervised import Supervised
+
+_SHOWN = (3, 7, 11, 19)  # test scenes in the picture
+METHODS = {"supervised": (Supervised, 0.01), "classmix": (ClassMix, 0.003)}
+"""Each at its best rate; see benchmarks/street_scenes_rates.py."""
+
+
+def demo(
+    seed: int = 0,
+    out: str = "demo",
+    steps: int = 1500,
+) -> None:
+    """Train Supervised and ClassMix on the same street scenes, and compare them.
+
+    Both start from the same random weights and see the same labelled scenes, augmented
+    alike, for the same number of steps; each learns at the rate that suits it best.
+    Runs on one thread, which is all that so small a network can use. Writes
+    ``results.json`` and ``report.png``.
+
+    Args:
+        seed: Decides the scenes, which of them are labelled, the weights and all that
+            is random in training.
+        out: Folder for the results, made if need be.
+        steps: Optimizer steps of each method.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    for harmless in ("The '.*_dataloader' does not have many", "`isinstance.treespec"):
+        warnings.filterwarnings("ignore", harmless)
+    data = StreetScenesDataModule(
+        labeled=6, unlabeled=300, val=0, test=500, size=(64, 96), seed=seed
+    )
+    modules: dict[str, Any] = {}
+    scores: dict[str, Mapping[str, float]] = {}
+    minutes: dict[str, float] = {}
+    for name, (method, lr) in METHODS.items():
+        start = time.perf_counter()
+        module, trainer = train(method, lr, data, seed=seed, steps=steps)
+        minutes[name] = round((time.perf_counter() - start) / 60, 2)
+        scores[name] = trainer.test(module, data, verbose=False)[0]
+        modules[name] = module
+
+    results = _results(scores)
+    results |= {"seed": seed, "steps": steps, "minutes": minutes}
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    _save_picture(folder / "report.png", data, modules)
+    console = Console()
+    console.print(_table(results))
+    console.print(f"Written: {folder / 'results.json'}, {folder / 'report.png'}")
+
+
+def train(
+    method: type[Supervised],
+    lr: float,
+    data: StreetScenesDataModule,
+    *,
+    seed: int,
+    steps: int,
+) -> tuple[Supervised, Trainer]:
+    """Train one method on street scenes, from the random weights of ``seed``.
+
+    Args:
+        method: `Supervised` or `ClassMix`.
+        lr: Its learning rate.
+        data: The scenes.
+        seed: Decides the weights and all that is random in training.
+        steps: Optimizer steps.
+
+    Returns:
+        The module, and the Trainer that trained it.
+    """
+    seed_everything(seed, verbose=False)
+    module = method(
+        len(CLASS_NAMES),
+        network=SmallUNet(len(CLASS_NAMES)),
+        lr=lr,
+        class_names=CLASS_NAMES,
+    )
+    trainer = Trainer(
+        max_steps=steps,
+        devices=1,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(module, data)
+    return module, trainer
+
+
+def _results(scores: dict[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Return mIoU and IoU per class of both methods, and the gain, in points."""
+    points = {
+        name: {key: round(100 * value, 2) for key, value in test.items()}
+        for name, test in scores.items()
+    }
+    miou = {name: test["test_miou"] for name, test in points.items()}
+    return {
+        **miou,
+        "classmix_student": points["classmix"]["test_miou_student"],
+        "gain": round(miou["classmix"] - miou["supervised"], 2),
+        "iou": {
+            name: {label: test[f"test_iou/{label}"] for label in CLASS_NAMES}
+            for name, test in points.items()
+        },
+    }
+
+
+def _table(results: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"IoU on unseen street scenes, in points (seed {results['seed']})"
+    )
+    for column in ("class", "Supervised", "ClassMix", "difference"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    iou = results["iou"]
+    for label, before in iou["supervised"].items():
+        after = iou["classmix"][label]
+        table.add_row(label, f"{before:.1f}", f"{after:.1f}", f"{after - before:+.1f}")
+    table.add_section()
+    before, after = results["supervised"], results["classmix"]
+    table.add_row("mIoU", f"{before:.1f}", f"{after:.1f}", f"{results['gain']:+.1f}")
+    return table
+
+
+@torch.no_grad()
+def _save_picture(
+    path: Path, data: StreetScenesDataModule, modules: dict[str, Any]
+) -> None:
+    views = data.test_dataloader().dataset  # type: ignore[union-attr]
+
+    def picture(image: Tensor) -> Any:  # noqa: ANN401 - an array of NumPy
+        return to_picture(image, mean=data.mean, std=data.std)
+
+    scenes = []
+    for index in _SHOWN:
+        image, label = views[index]["image"], views[index]["label"]
+        row = {"image": picture(image), "truth": to_colours(label, PALETTE)}
+        for title, name in (("Supervised", "supervised"), ("ClassMix", "classmix")):
+            predicted = modules[name].eval().cpu()(image[None]).argmax(1)[0]
+            row[title] = to_colours(predicted, PALETTE)
+        scenes.append(row)
+
+    module = modules["classmix"]
+    image = next(iter(data.train_dataloader()))[0]["unlabeled"]["image"]
+    label = module.teacher(image).argmax(1)
+    mask = module.mixer(label)
+    mix = {
+        "image A": picture(image[0]),
+        "image B": picture(image[1]),
+        "teacher's labels of A": to_colours(label[0], PALETTE),
+        "mask": to_colours(mask[0].byte(), [(0, 0, 0), (255, 255, 255)]),
+        "mixed image": picture(ops.mix(image, mask)[0]),
+        "target": to_colours(ops.mix(label, mask)[0], PALETTE),
+    }
+    save_report(path, scenes, mix, class_names=CLASS_NAMES, palette=PALETTE)

@@ -1,0 +1,1 @@
+"""The LightningModules: Supervised and ClassMix."""

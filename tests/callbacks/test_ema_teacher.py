@@ -1,0 +1,263 @@
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, seed_everything
+from torch import Tensor, nn
+
+from lightning_classmix import ClassMix, EMATeacher
+from lightning_classmix.models.teacher import Teacher
+from tests import tiny
+
+
+def module(**options: Any) -> Any:  # noqa: ANN401
+    seed_everything(0, verbose=False)
+    defaults: dict[str, Any] = {
+        "network": tiny.network(),
+        "labeled_only_steps": 1,
+        "lr": 0.1,
+    }
+    return ClassMix(tiny.CLASSES, **defaults | options)
+
+
+def doubles(network: nn.Module) -> dict[str, Tensor]:
+    return {key: value.double() for key, value in network.state_dict().items()}
+
+
+class Watch(Callback):
+    """Average the student by the formula in float64, at every optimizer step."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.moves: list[bool] = []
+        self.errors: list[float] = []
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
+        self.average = doubles(pl_module.student)
+        self.teacher = doubles(pl_module.teacher.network)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        if trainer.global_step > self.steps:
+            decay = min(1 - 1 / (self.steps + 1), self.decay)
+            for key, value in pl_module.student.state_dict().items():
+                past = decay if value.is_floating_point() else 0.0
+                self.average[key] = past * self.average[key] + (1 - past) * value
+            self.steps += 1
+        teacher = doubles(pl_module.teacher.network)
+        self.moves.append(
+            any(not torch.equal(teacher[k], self.teacher[k]) for k in teacher)
+        )
+        self.errors += [
+            float((teacher[k] - self.average[k]).abs().max()) for k in teacher
+        ]
+        self.teacher = teacher
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_teacher_follows_the_formula_in_parameters_and_statistics(mode: str) -> None:
+    watch, callback = Watch(decay=0.9), EMATeacher(0.9, average_buffers=True)
+    trainer = tiny.trainer(max_steps=20, callbacks=[callback, watch])
+    trainer.fit(module(teacher_mode=mode), tiny.data())
+    assert watch.steps == 20
+    assert max(watch.errors) < 1e-5
+
+
+def test_teacher_moves_once_per_optimizer_step_under_accumulation() -> None:
+    watch = Watch(decay=0.9)
+    options = {"max_steps": -1, "max_epochs": 1, "accumulate_grad_batches": 2}
+    trainer = tiny.trainer(callbacks=[EMATeacher(0.9), watch], **options)
+    trainer.fit(module(), tiny.data())  # five batches: the last window is short
+    assert watch.moves == [False, True, False, True, True]
+    assert max(watch.errors) < 1e-5
+
+
+def test_first_update_copies_the_student() -> None:
+    model = module()
+    tiny.trainer(max_steps=1).fit(model, tiny.data())
+    student, teacher = model.student.state_dict(), model.teacher.network.state_dict()
+    assert all(torch.equal(student[key], teacher[key]) for key in student)
+
+
+def test_fit_starts_from_a_copy_of_the_student() -> None:
+    model = module()
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.fill_(7.0)
+    alike: list[bool] = []
+
+    class Look(Callback):
+        def on_sanity_check_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
+            student = pl_module.student.state_dict()
+            teacher = pl_module.teacher.network.state_dict()
+            alike.append(
+                all(torch.equal(student[key], teacher[key]) for key in student)
+            )
+
+    tiny.trainer(callbacks=[Look()]).fit(model, tiny.data())
+    assert alike == [True]
+
+
+def test_buffers_stay_the_teachers_own_if_they_are_not_averaged() -> None:
+    model = module(teacher_mode="train")
+    watch = Watch(decay=0.9)
+    callbacks = [EMATeacher(0.9, average_buffers=False), watch]
+    tiny.trainer(max_steps=6, callbacks=callbacks).fit(model, tiny.data())
+    teacher, average = doubles(model.teacher.network), watch.average
+    parameters = {key for key, _ in model.teacher.network.named_parameters()}
+    for key in teacher:
+        near = torch.allclose(teacher[key], average[key], atol=1e-5)
+        assert near == (key in parameters)
+
+
+def test_statistics_that_would_never_move_are_refused() -> None:
+    trainer = tiny.trainer(callbacks=[EMATeacher(average_buffers=False)])
+    with pytest.raises(ValueError, match=r"average_buffers must be True .* got False"):
+        trainer.fit(module(teacher_mode="eval"), tiny.data())
+    trainer = tiny.trainer(callbacks=[EMATeacher(average_buffers=False)])
+    trainer.fit(module(network=tiny.network(norm=False)), tiny.data())
+
+
+class OnesOwn(LightningModule):
+    """A module of somebody else, with a student and a teacher."""
+
+    def __init__(self, teacher: nn.Module) -> None:
+        super().__init__()
+        self.student, self.teacher = tiny.network(), teacher
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401
+        loss: Tensor = self.student(batch["labeled"]["image"]).square().mean()
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.student.parameters(), lr=0.1)
+
+
+def test_callback_serves_modules_of_ones_own() -> None:
+    model = OnesOwn(tiny.network())
+    trainer = tiny.trainer(max_steps=1, callbacks=[EMATeacher()])
+    trainer.fit(model, train_dataloaders=tiny.loader(tiny.batch()))
+    student, teacher = model.student.state_dict(), model.teacher.state_dict()
+    assert all(torch.equal(student[key], teacher[key]) for key in student)
+
+
+def test_average_of_half_precision_weights_is_kept_in_float32() -> None:
+    callback = EMATeacher(decay=0.999)
+    callback.updates = 10_000
+    student = nn.Linear(1, 1, bias=False).bfloat16()
+    teacher: Any = Teacher(student).network
+    with torch.no_grad():
+        student.weight.fill_(1.0)
+        teacher.weight.fill_(0.5)
+    callback._hold(teacher)
+    for _ in range(1000):
+        callback._update(student, teacher)
+    # In bfloat16 itself, 0.5 + 0.001 * 0.5 rounds back to 0.5 for ever.
+    assert teacher.weight.item() == pytest.approx(1 - 0.5 * 0.999**1000, abs=0.01)
+
+
+def test_averages_of_a_bf16_run_are_saved_and_resumed_in_float32(
+    tmp_path: Path,
+) -> None:
+    model, callback = module(), EMATeacher(0.99)
+    options = {"max_steps": 6, "precision": "bf16-true"}
+    trainer = tiny.trainer(callbacks=[callback], **options)
+    trainer.fit(model, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    state = torch.load(tmp_path / "run.ckpt", weights_only=True)["state_dict"]
+    average = callback._averages["network.0.weight"]
+    assert average.dtype == torch.float32
+    assert torch.equal(state["teacher.network.network.0.weight"], average)
+    assert state["student.network.0.weight"].dtype == torch.bfloat16
+    assert not torch.equal(average, average.bfloat16().float())
+
+    resumed = EMATeacher(0.99)
+    trainer = tiny.trainer(callbacks=[resumed], **options)
+    trainer.fit(module(), tiny.data(), ckpt_path=str(tmp_path / "run.ckpt"))
+    assert resumed.updates == 6
+    assert torch.equal(resumed._averages["network.0.weight"], average)
+
+
+def test_teacher_needs_no_gradient_and_is_in_no_optimizer() -> None:
+    model = module()
+    model.unfreeze()
+    trainer = tiny.trainer()
+    trainer.fit(model, tiny.data())
+    assert not any(parameter.requires_grad for parameter in model.teacher.parameters())
+    trained = {
+        id(parameter)
+        for group in trainer.optimizers[0].param_groups
+        for parameter in group["params"]
+    }
+    assert trained == {id(parameter) for parameter in model.student.parameters()}
+
+
+def test_student_is_in_train_mode_during_fit_whatever_was_called_before() -> None:
+    model = module().eval()
+    seen: list[bool] = []
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+            seen.append(all(part.training for part in pl_module.student.modules()))
+
+    options = {"val_check_interval": 1, "max_steps": 4}
+    tiny.trainer(callbacks=[Look()], **options).fit(model, tiny.data())
+    assert seen == [True] * 4
+
+
+def test_resumed_run_keeps_its_teacher_and_its_warm_up(tmp_path: Path) -> None:
+    trainer = tiny.trainer(max_steps=3, callbacks=[EMATeacher(0.99)])
+    trainer.fit(module(), tiny.data())
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    whole = module()
+    tiny.trainer(max_steps=6, callbacks=[EMATeacher(0.99)]).fit(whole, tiny.data())
+
+    resumed, callback = module(), EMATeacher(0.99)
+    trainer = tiny.trainer(max_steps=6, callbacks=[callback])
+    trainer.fit(resumed, tiny.data(), ckpt_path=str(tmp_path / "half.ckpt"))
+    assert callback.updates == 6
+    # The schedule of the first half was another one, so the weights differ; the teacher
+    # must nonetheless not be the student.
+    student, teacher = (
+        resumed.student.state_dict(),
+        resumed.teacher.network.state_dict(),
+    )
+    assert any(not torch.equal(student[key], teacher[key]) for key in student)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_decay_outside_its_range_is_refused(decay: float) -> None:
+    with pytest.raises(ValueError, match=r"decay must be in \[0, 1\), got"):
+        EMATeacher(decay)
+
+
+def test_module_without_a_teacher_is_refused() -> None:
+    from lightning_classmix import Supervised
+
+    model = Supervised(tiny.CLASSES, network=tiny.network())
+    with pytest.raises(TypeError, match="a teacher of the same make, got Supervised"):
+        tiny.trainer(callbacks=[EMATeacher()]).fit(model, tiny.data())
+    other = OnesOwn(nn.Conv2d(3, 3, 1))
+    with pytest.raises(TypeError, match="a teacher of the same make, got OnesOwn"):
+        tiny.trainer(callbacks=[EMATeacher()]).fit(other, tiny.loader(tiny.batch()))
+
+
+def test_the_decay_is_that_of_the_authors_by_default() -> None:
+    assert EMATeacher().decay == 0.99
+
+
+@pytest.mark.parametrize(("mode", "averaged"), [("eval", True), ("train", False)])
+def test_statistics_are_averaged_unless_the_teacher_labels_in_train_mode(
+    mode: Literal["eval", "train"], averaged: bool
+) -> None:
+    callback = EMATeacher()
+    module = ClassMix(
+        tiny.CLASSES, network=tiny.network(), teacher_mode=mode, labeled_only_steps=99
+    )
+    tiny.trainer(callbacks=[callback]).fit(module, tiny.data())
+    student, teacher = (
+        next(b for n, b in net.named_buffers() if n.endswith("running_mean"))
+        for net in (module.student, module.teacher)
+    )
+    assert student.abs().sum() > 0
+    assert bool(teacher.abs().sum() > 0) == averaged  # it never labelled

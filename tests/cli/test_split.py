@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from lightning_classmix import FolderDataModule
+from lightning_classmix.cli.split import split
+from lightning_classmix.datasets.image_files import ImageFiles
+from tests.images import make_folder
+
+
+def labeled_names(data: FolderDataModule) -> list[str]:
+    assert isinstance(data.labeled, ImageFiles)
+    return data.labeled.names()
+
+
+def test_a_drawn_split_is_what_fit_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = make_folder(tmp_path / "data"), tmp_path / "deep/split.txt"
+    split(FolderDataModule(root, labeled=3, seed=5, batch_size=2), out)
+    assert "3 of 6 labelled images" in capsys.readouterr().out
+    data = FolderDataModule(root, labeled=3, seed=5, batch_size=2)
+    data.setup("fit")
+    assert sorted(out.read_text().split()) == labeled_names(data)
+    again = FolderDataModule(root, split=out, batch_size=2)
+    again.setup("fit")
+    assert labeled_names(again) == labeled_names(data)
+
+
+def test_the_first_of_a_split_are_its_smaller_one(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    split(FolderDataModule(root, labeled=4), tmp_path / "four.txt")
+    split(FolderDataModule(root, labeled=2), tmp_path / "two.txt")
+    four, two = ((tmp_path / f"{n}.txt").read_text() for n in ("four", "two"))
+    assert four.startswith(two)
+
+
+def test_a_list_of_indices_becomes_one_of_names(tmp_path: Path) -> None:
+    root, out = make_folder(tmp_path / "data"), tmp_path / "names.txt"
+    (tmp_path / "indices.txt").write_text("4\n1\n3\n")
+    split(FolderDataModule(root, split=tmp_path / "indices.txt", labeled=2), out)
+    assert out.read_text() == "04\n01\n"
+
+
+def test_a_list_that_is_there_is_not_lost(tmp_path: Path) -> None:
+    root, out = make_folder(tmp_path / "data"), tmp_path / "split.txt"
+    out.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a new file, got .*split\.txt"):
+        split(FolderDataModule(root), out)
+    assert out.read_text() == "mine"
+
+
+def test_a_broken_label_ends_the_draw(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    (root / "labels/05.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"labels/05\.png"):
+        split(FolderDataModule(root, labeled=2, num_classes=3), tmp_path / "two.txt")
+    assert not (tmp_path / "two.txt").exists()

@@ -1,0 +1,142 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_classmix.datasets.class_inference import LabelValues
+from lightning_classmix.datasets.file_checks import read_facts
+from lightning_classmix.datasets.image_files import ImageFiles
+
+
+def valued(root: Path, *labels: list[int], **options: Any) -> LabelValues:  # noqa: ANN401
+    """Write labels of one row each and read their values."""
+    paths = []
+    for index, values in enumerate(labels):
+        paths.append(root / f"{index}.png")
+        wide = max(values) > 255
+        row = np.array([values], np.uint16 if wide else np.uint8)
+        Image.fromarray(row).save(paths[-1])
+    return from_files(root, paths, **options)
+
+
+def from_files(root: Path, paths: list[Path], **options: Any) -> LabelValues:  # noqa: ANN401
+    files = ImageFiles(paths, paths, root=root)
+    return LabelValues([(files, read_facts(files))], remedy="here", **options)
+
+
+def save_colours(path: Path, *colours: tuple[int, int, int]) -> Path:
+    Image.fromarray(np.array([colours], np.uint8)).save(path)
+    return path
+
+
+def test_masks_of_0_and_255_are_two_classes(tmp_path: Path) -> None:
+    assert valued(tmp_path, [0, 255], [255, 255], [0, 0]).binary
+
+
+def test_one_wrong_mask_of_ten_does_not_change_that(tmp_path: Path) -> None:
+    masks = [[0, 255]] * 9
+    assert valued(tmp_path, *masks, [0, 255, 3]).binary
+    assert valued(tmp_path, *masks, [0, 1]).binary
+
+
+def test_masks_that_hold_other_values_are_of_classes_and_void(tmp_path: Path) -> None:
+    assert not valued(tmp_path, [0, 1, 255], [0, 1, 255], [0, 255]).binary
+    assert not valued(tmp_path, [0, 255], [0, 1]).binary  # as many of each
+    assert not valued(tmp_path, [0, 0], [0, 0]).binary
+    assert not valued(tmp_path).binary
+
+
+def test_files_that_are_black_alone_do_not_tell(tmp_path: Path) -> None:
+    assert valued(tmp_path, *[[0, 0]] * 9, [0, 255]).binary
+
+
+def test_grey_colours_count_as_their_grey(tmp_path: Path) -> None:
+    grey = save_colours(tmp_path / "a.png", (0, 0, 0), (255, 255, 255))
+    assert from_files(tmp_path, [grey]).binary
+    classes = save_colours(tmp_path / "b.png", (0, 0, 0), (1, 1, 1), (2, 2, 2))
+    assert from_files(tmp_path, [classes]).count_classes() == 3
+
+
+def test_classes_are_the_largest_value_and_one_without_void(tmp_path: Path) -> None:
+    assert valued(tmp_path, [0, 1], [1, 255]).count_classes() == 2
+    assert valued(tmp_path, [0, 1], [2, 2]).count_classes() == 3
+
+
+def test_parts_are_counted_together(tmp_path: Path) -> None:
+    for name, values in (("a", [0, 1]), ("b", [2, 2])):
+        Image.fromarray(np.array([values], np.uint8)).save(tmp_path / f"{name}.png")
+    parts = [
+        ImageFiles([tmp_path / f"{n}.png"], [tmp_path / f"{n}.png"], root=tmp_path)
+        for n in "ab"
+    ]
+    facts = [(files, read_facts(files)) for files in parts]
+    assert LabelValues(facts, remedy="here").count_classes() == 3
+
+
+def test_it_warns_of_classes_that_no_label_holds(tmp_path: Path) -> None:
+    with pytest.warns(
+        UserWarning, match=r"num_classes is 6, by 5 in .*1\.png, .* holds 2, 3, 4;"
+    ):
+        assert valued(tmp_path, [0, 1], [1, 5]).count_classes() == 6
+
+
+def test_it_tells_ten_absent_classes_at_most(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"holds 1, 2, 3, 4, 5, 6, 7, 8, 9, 10; give"):
+        valued(tmp_path, [0, 40]).count_classes()
+
+
+@pytest.mark.parametrize("black", [(0, 0, 0), (0, 0, 9)])
+def test_colours_without_a_table_are_told_with_a_file(
+    tmp_path: Path, black: tuple[int, int, int]
+) -> None:
+    one = save_colours(tmp_path / "one.png", black, black)
+    two = save_colours(tmp_path / "two.png", black, (255, 0, 0))
+    values = from_files(tmp_path, [one, two])
+    with pytest.raises(
+        ValueError,
+        match=r"colours must have a table, got #(000009 in .*one|ff0000 in .*two)\.png;"
+        " give palette or label_map, here",
+    ):
+        values.count_classes()
+
+
+def test_values_beyond_255_are_told_with_a_file(tmp_path: Path) -> None:
+    values = valued(tmp_path, [0, 1], [0, 1, 1000])
+    with pytest.raises(
+        ValueError, match=r"in \[0, 254\] .* got 1000 in .*1\.png; give label_map, here"
+    ):
+        values.count_classes()
+
+
+@pytest.mark.parametrize("label", [[0, 0], [0, 255], [255, 255]])
+def test_one_class_is_too_few(tmp_path: Path, label: list[int]) -> None:
+    found = ", ".join(map(str, sorted({*label})))
+    with pytest.raises(
+        ValueError, match=rf"2 classes, got the values \[{found}\], where 255 is void"
+    ):
+        valued(tmp_path, label).count_classes()
+
+
+def test_no_label_at_all_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 2 classes, got no label; give"):
+        valued(tmp_path).count_classes()
+
+
+def test_faults_are_told_where_they_leave_too_few_values(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"a label must have .*\n.*got .*broken\.png"):
+        from_files(
+            tmp_path, [tmp_path / "broken.png"], faults=["a label must have an image"]
+        ).count_classes()
+
+
+def test_a_broken_label_beside_others_is_left_out_of_the_count(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"")
+    values = from_files(tmp_path, [tmp_path / "b.png", tmp_path / "a.png"])
+    assert values.count_classes() == 2
+    assert values.faults == [
+        f"an image must be readable, got an empty {tmp_path}/b.png"
+    ]

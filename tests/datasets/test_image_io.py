@@ -1,0 +1,317 @@
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from lightning_classmix.datasets.image_io import (
+    IMAGE_SUFFIXES,
+    LABEL_SUFFIXES,
+    list_images,
+    raise_faults,
+    read_image,
+    read_label,
+    stem,
+)
+from lightning_classmix.datasets.label_map import COLOUR
+from tests.images import save_pair
+
+RAMP = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)
+PALETTE = [part for value in range(256) for part in (255 - value, value, value // 2)]
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    image = read_image(path)
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_grey_images_come_as_rgb(tmp_path: Path, mode: str) -> None:
+    grey = RAMP // 128 * 255 if mode == "1" else RAMP
+    Image.fromarray(grey).convert(mode).save(tmp_path / "grey.png")
+    assert (pixels(tmp_path / "grey.png") == grey[..., None]).all()
+
+
+def test_palette_images_come_as_their_colours(tmp_path: Path) -> None:
+    image = Image.fromarray(RAMP).convert("P")
+    image.putpalette(PALETTE)
+    expected = np.array(PALETTE, np.uint8).reshape(-1, 3)[RAMP]
+    for transparency in (None, 20, bytes([0, 128, 255])):
+        options: dict[str, Any] = (
+            {} if transparency is None else {"transparency": transparency}
+        )
+        image.save(tmp_path / "palette.png", **options)
+        assert np.array_equal(pixels(tmp_path / "palette.png"), expected)
+
+
+def test_transparency_is_left_out(tmp_path: Path) -> None:
+    colours = np.dstack([RAMP, RAMP + 1, RAMP + 2])
+    Image.fromarray(np.dstack([colours, RAMP])).save(tmp_path / "rgba.png")
+    assert np.array_equal(pixels(tmp_path / "rgba.png"), colours)
+    Image.fromarray(RAMP).save(tmp_path / "grey.png", transparency=20)
+    assert (pixels(tmp_path / "grey.png") == RAMP[..., None]).all()
+
+
+def test_cmyk_images_come_as_rgb(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg")
+    red = pixels(tmp_path / "red.jpg").astype(int)
+    assert abs(red - [255, 0, 0]).max() < 10
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif"])
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path, name: str, order: str) -> None:
+    values = np.array([[0, 255, 256, 511], [4660, 32768, 65280, 65535]], np.uint16)
+    if name == "grey.tif" or order == "<u2":
+        Image.fromarray(values.astype(order)).save(tmp_path / name)
+    else:
+        write_png(tmp_path / name, values[:1].astype(order).tobytes(), 4, bits=16)
+        values = values[:1]
+    assert np.array_equal(pixels(tmp_path / name), np.dstack([values >> 8] * 3))
+
+
+UPRIGHT = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.T,
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].T,
+    8: lambda stored: np.rot90(stored),
+}
+"""Upright pixels by the orientation of EXIF, as its standard tells them."""
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_images_come_upright(
+    tmp_path: Path, orientation: int, dtype: type[np.integer]
+) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    stored = RAMP.astype(dtype) << (8 if dtype is np.uint16 else 0)
+    Image.fromarray(stored).save(tmp_path / "turned.png", exif=exif)
+    expected = UPRIGHT[orientation](RAMP)
+    assert np.array_equal(pixels(tmp_path / "turned.png")[..., 0], expected)
+
+
+@pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
+@pytest.mark.parametrize("upper", [False, True])
+def test_every_suffix_is_found_and_read(
+    tmp_path: Path, suffix: str, upper: bool
+) -> None:
+    name = f"x{suffix.upper() if upper else suffix}"
+    image = Image.new("RGB", (16, 8), (200, 100, 50))
+    options: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {}
+    image.save(tmp_path / name, **options)
+    (path,) = list_images(tmp_path)
+    assert path.name == name
+    assert abs(pixels(path).astype(int) - [200, 100, 50]).max() < 4
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_numbers_of_32_bits_are_refused_with_the_file(
+    tmp_path: Path, mode: str, read: Callable[[Path], object]
+) -> None:
+    Image.new(mode, (4, 3)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=rf"got mode {mode} in .*x\.tif"):
+        read(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
+def test_a_truncated_file_is_named(
+    tmp_path: Path, read: Callable[[Path], object], suffix: str
+) -> None:
+    path = tmp_path / f"cut{suffix}"
+    save_pair(path, None)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match=rf"must be readable, got .*cut\{suffix}"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_a_file_that_is_empty_or_no_image_or_a_folder_is_named(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ValueError, match=r"be readable, got an empty .*empty\.png$"):
+        read(tmp_path / "empty.png")
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"must be readable, got .*text\.png: "):
+        read(tmp_path / "text.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ValueError, match=r"must be readable, got .*folder\.png: "):
+        read(tmp_path / "folder.png")
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_a_missing_file_is_named(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.png"):
+        read(tmp_path / "none.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(FileNotFoundError, match=r"link\.png"):
+        read(tmp_path / "link.png")
+
+
+@pytest.mark.parametrize("suffix", LABEL_SUFFIXES)
+def test_index_labels_are_read_as_they_are(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(RAMP).save(tmp_path / f"x{suffix}")
+    label = read_label(tmp_path / f"x{suffix}")
+    assert label.dtype == np.uint8
+    assert np.array_equal(label, RAMP)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_labels_of_16_bits_are_read_whole(
+    tmp_path: Path, suffix: str, order: str
+) -> None:
+    values = np.array([[0, 255, 256, 65535]], order)
+    if suffix == ".tif":
+        Image.fromarray(values).save(tmp_path / "x.tif")
+    else:
+        write_png(tmp_path / "x.png", values.astype(">u2").tobytes(), 4, bits=16)
+    label = read_label(tmp_path / f"x{suffix}")
+    assert label.dtype == np.uint16
+    assert label.tolist() == [[0, 255, 256, 65535]]
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_colour_labels_are_read_as_colours(tmp_path: Path, alpha: bool) -> None:
+    values = np.array([[[1, 2, 3], [255, 0, 16]]], np.uint8)
+    held = np.dstack([values, [[0, 9]]]).astype(np.uint8) if alpha else values
+    Image.fromarray(held).save(tmp_path / "x.png")
+    label = read_label(tmp_path / "x.png")
+    assert label.tolist() == [[COLOUR | 0x010203, COLOUR | 0xFF0010]]
+
+
+def test_the_transparency_of_grey_labels_is_left_out(tmp_path: Path) -> None:
+    Image.fromarray(np.dstack([RAMP, RAMP // 2])).save(tmp_path / "x.png")
+    assert np.array_equal(read_label(tmp_path / "x.png"), RAMP)
+
+
+def test_labels_are_not_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(RAMP).save(tmp_path / "x.png", exif=exif)
+    assert np.array_equal(read_label(tmp_path / "x.png"), RAMP)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("x.png", {"format": "JPEG"}),
+        ("x.png", {"format": "MPO"}),
+        ("x.tif", {"compression": "jpeg"}),
+    ],
+)
+def test_a_label_with_loss_is_refused_whatever_its_name(
+    tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    Image.new("RGB", (16, 16), (3, 4, 5)).save(tmp_path / name, **options)
+    with pytest.raises(ValueError, match=rf"without loss, got a JPEG in .*{name};"):
+        read_label(tmp_path / name)
+
+
+def test_labels_of_other_modes_are_refused(tmp_path: Path) -> None:
+    Image.new("CMYK", (4, 3)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=r"got mode CMYK in .*x\.tif"):
+        read_label(tmp_path / "x.tif")
+
+
+def test_palette_labels_are_read_as_indices(tmp_path: Path) -> None:
+    values = np.array([[0, 3], [255, 1]], np.uint8)
+    image = Image.fromarray(values).convert("P")
+    image.putpalette(list(range(255, -1, -1)) * 3)
+    image.save(tmp_path / "p.png")
+    assert np.array_equal(read_label(tmp_path / "p.png"), values)
+    Image.fromarray(values).save(tmp_path / "l.png")
+    assert np.array_equal(read_label(tmp_path / "l.png"), values)
+
+
+@pytest.mark.parametrize(("bits", "top"), [(1, 1), (2, 3), (4, 15)])
+def test_grey_labels_of_few_bits_hold_what_was_written(
+    tmp_path: Path, bits: int, top: int
+) -> None:
+    values = np.arange(top + 1, dtype=np.uint8)[None]
+    packed = np.packbits(np.unpackbits(values[..., None], axis=-1)[..., -bits:])
+    write_png(tmp_path / "few.png", packed.tobytes(), top + 1, bits=bits)
+    assert read_label(tmp_path / "few.png").tolist() == values.tolist()
+
+
+def write_png(path: Path, row: bytes, width: int, *, bits: int) -> None:
+    """Write a grey PNG of one row, as Pillow itself cannot."""
+    header = struct.pack(">IIBBBBB", width, 1, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        content += struct.pack(">I", len(data)) + name + data
+        content += struct.pack(">I", zlib.crc32(name + data))
+    path.write_bytes(content)
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{tmp_path} must hold images"):
+        list_images(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere must be a folder"):
+        list_images(tmp_path / "nowhere")
+
+
+def test_images_are_found_in_folders_within_sorted_and_hidden_ones_left(
+    tmp_path: Path,
+) -> None:
+    for name in ("b.JPG", "a/c.png", ".hidden.png", ".checkpoints/d.png"):
+        save_pair(tmp_path / name, None)
+    (tmp_path / "notes.txt").write_text("no image")
+    found = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
+    assert found == ["a/c.png", "b.JPG"]
+
+
+def test_links_are_followed_but_not_back(tmp_path: Path) -> None:
+    save_pair(tmp_path / "elsewhere/x.png", None)
+    save_pair(tmp_path / "images/deep/y.png", None)
+    (tmp_path / "images/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "images/z.png").symlink_to(tmp_path / "elsewhere/x.png")
+    (tmp_path / "images/deep/self").symlink_to(".")
+    (tmp_path / "images/deep/back").symlink_to(tmp_path / "images")
+    found = [
+        path.relative_to(tmp_path / "images")
+        for path in list_images(tmp_path / "images")
+    ]
+    assert [*map(str, found)] == ["deep/y.png", "linked/x.png", "z.png"]
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "name"),
+    [
+        ("data/a/x.y.png", "data", "a/x.y"),
+        ("/data/a.b/x.png", "/data", "a.b/x"),
+        ("/other/x.png", "/data", "other/x"),
+        ("data/../other/x.png", "data", "other/x"),
+        ("data/./a//x.png", "data", "a/x"),
+        ("./x.png", ".", "x"),
+        ("/x.png", "/", "x"),
+        ("database/x.png", "data", "database/x"),
+        ("../x.png", ".", "x"),
+    ],
+)
+def test_a_name_is_a_place_in_any_folder(path: str, folder: str, name: str) -> None:
+    assert stem(path, Path(folder)) == stem(Path(path), Path(folder)) == name
+
+
+def test_an_error_tells_the_first_faults_and_counts_the_others() -> None:
+    with pytest.raises(ValueError, match="fault 0") as error:
+        raise_faults(f"fault {index}" for index in range(25))
+    assert str(error.value).endswith("fault 19\nand 5 more")
+    raise_faults([])

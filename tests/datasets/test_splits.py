@@ -1,0 +1,293 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from lightning_classmix.datasets.splits import (
+    covering_order,
+    list_of,
+    named_splits,
+    read_split,
+    subset_size,
+)
+
+SHARED = Path(__file__).parents[3] / "shared" / "splits"
+original = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no lists in {SHARED}")
+NAMES = ["a/x", "a/y", "b/x", "b/z", "c d/photo", "c d/photo (2)", "c d/photo 3.old"]
+
+
+@given(
+    arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 6))), st.integers(0, 9)
+)
+def test_order_holds_every_image_once_and_covers_greedily(
+    present: NDArray[np.bool_], seed: int
+) -> None:
+    order = covering_order(present, seed=seed)
+    assert sorted(order) == list(range(len(present)))
+    # As many images as there are classes suffice, if any do.
+    few = present[order[: present.shape[1]]].any(axis=0)
+    assert (few == present.any(axis=0)).all()
+
+
+def test_the_first_image_adds_most_classes() -> None:
+    present = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1]], dtype=bool)
+    assert set(covering_order(present, seed=0)[:2]) == {1, 2}
+
+
+def test_seed_decides_what_the_classes_leave_open() -> None:
+    present = np.ones((20, 3), dtype=bool)
+    assert covering_order(present, seed=0) == covering_order(present, seed=0)
+    assert covering_order(present, seed=0) != covering_order(present, seed=1)
+
+
+@given(
+    arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 4))),
+    st.integers(0, 9),
+    st.data(),
+)
+def test_smaller_subsets_are_part_of_larger_ones_and_cover(
+    present: NDArray[np.bool_], seed: int, data: st.DataObject
+) -> None:
+    available = len(present)
+    amounts = st.one_of(st.integers(1, available), st.floats(0.01, 1))
+    drawn = [data.draw(amounts) for _ in range(2)]
+    small, large = sorted(subset_size(amount, available) for amount in drawn)
+    order = covering_order(present, seed=seed)
+    assert {*order[:small]} <= {*order[:large]}
+    if small >= present.shape[1]:
+        assert (present[order[:small]].any(0) == present.any(0)).all()
+
+
+@pytest.mark.parametrize(
+    ("labeled", "size"),
+    [(None, 40), (1, 1), (40, 40), (1.0, 40), (0.125, 5), (0.0001, 1), (0.99, 40)],
+)
+def test_a_subset_is_a_count_a_share_or_all(
+    labeled: int | float | None, size: int
+) -> None:
+    assert subset_size(labeled, 40) == size
+
+
+@pytest.mark.parametrize("labeled", [0, -1, 41, 0.0, -0.5, 1.5, float("nan")])
+def test_a_subset_that_cannot_be_is_told(labeled: int | float) -> None:
+    bounds = r"\[1, 40\]" if isinstance(labeled, int) else r"a share in \(0, 1\]"
+    with pytest.raises(ValueError, match=f"labeled must be (in )?{bounds}.* {labeled}"):
+        subset_size(labeled, 40)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "count", "counts"),
+    [
+        (
+            "cityscapes",
+            2975,
+            {"1_2": 1488, "1_4": 744, "1_8": 372, "1_16": 186, "1_30": 100},
+        ),
+        (
+            "pascal_voc",
+            10582,
+            {
+                "92": 92,
+                "183": 183,
+                "366": 366,
+                "732": 732,
+                "1464": 1464,
+                "1_16": 662,
+                "1_8": 1323,
+                "1_4": 2646,
+            },
+        ),
+    ],
+)
+def test_named_splits_hold_as_many_images_as_they_say(
+    dataset: str, count: int, counts: dict[str, int]
+) -> None:
+    names, splits = list_of(dataset), named_splits(dataset)
+    assert names == sorted({*names})
+    assert len(names) == count
+    unimatch = {f"unimatch/{name}": size for name, size in counts.items()}
+    permutations = {name for name in splits if name.startswith("olsson2021/")}
+    assert {*splits} == {*unimatch} | permutations
+    for name, size in unimatch.items():
+        assert len({*splits[name]}) == len(splits[name]) == size
+        assert {*splits[name]} <= {*names}
+    assert len(permutations) == (3 if dataset == "cityscapes" else 1)
+    for name in permutations:
+        assert sorted(splits[name]) == names
+
+
+def original_lines(name: str) -> list[str]:
+    return (SHARED / f"{name}.txt").read_text().split("\n")
+
+
+@original
+@pytest.mark.parametrize(
+    ("dataset", "lists"), [("cityscapes", "cityscapes"), ("pascal_voc", "pascal")]
+)
+def test_unimatch_lists_are_those_of_their_authors(dataset: str, lists: str) -> None:
+    names = list_of(dataset)
+    for name, split in named_splits(dataset).items():
+        source, _, part = name.partition("/")
+        if source == "unimatch":
+            file = SHARED / f"labeled/{lists}_{part}.txt"
+            images = [line.split()[0] for line in file.read_text().splitlines()]
+            stems = [Path(image).stem.removesuffix("_leftImg8bit") for image in images]
+            assert split == stems
+            # The file itself, as it is, is understood likewise.
+            assert [names[index] for index in read_split(str(file), names)] == stems
+
+
+@original
+@pytest.mark.parametrize(
+    ("dataset", "listed", "lists"),
+    [
+        ("cityscapes", "cityscapes_train", "olsson2021_cityscapes"),
+        ("pascal_voc", "voc_train_aug", "olsson2021_voc_aug"),
+    ],
+)
+def test_olsson_lists_are_those_of_their_authors(
+    dataset: str, listed: str, lists: str
+) -> None:
+    names = [*filter(None, original_lines(listed))]
+    assert sorted(names) == list_of(dataset)
+    for name, split in named_splits(dataset).items():
+        source, _, part = name.partition("/")
+        if source == "olsson2021":
+            places = filter(None, original_lines(f"{lists}_{part}"))
+            assert split == [sorted(names)[int(place)] for place in places]
+
+
+def chosen(tmp_path: Path, *lines: str, names: list[str] = NAMES) -> list[str]:
+    path = tmp_path / "split.txt"
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return [names[index] for index in read_split(str(path), names)]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("b/x", "b/x"),
+        ("b/x.png", "b/x"),
+        ("images/b/x.JPG", "b/x"),
+        ("/data/images/b/x.jpg", "b/x"),
+        ("y", "a/y"),
+        ("y.png", "a/y"),
+        ("elsewhere/y.png", "a/y"),
+        ("images/b/x.jpg labels/b/x.png", "b/x"),
+        ("images/b/z.jpg\tlabels/b/z.png", "b/z"),
+        ("images/b/z.jpg,labels/b/y.png", "b/z"),
+        ("images/b/z.jpg , labels/b/y.png", "b/z"),
+        ("z labels/z.png", "b/z"),
+        ("  y  ", "a/y"),
+        ("c d/photo", "c d/photo"),
+        ("c d/photo (2)", "c d/photo (2)"),
+        ("photo (2).png", "c d/photo (2)"),
+        ("c d/photo (2).png,c d/photo.png", "c d/photo (2)"),
+        ("images/c d/photo.jpg labels/c d/photo.png", "c d/photo"),
+        ("photo 3.old", "c d/photo 3.old"),
+        ("photo 3.old.tif", "c d/photo 3.old"),
+    ],
+)
+def test_an_image_is_told_in_any_way(tmp_path: Path, line: str, name: str) -> None:
+    assert chosen(tmp_path, line) == [name]
+
+
+def test_cityscapes_images_are_told_with_and_without_their_ending(
+    tmp_path: Path,
+) -> None:
+    names = ["ulm/ulm_1_leftImg8bit", "ulm/ulm_2_leftImg8bit"]
+    pair = "leftImg8bit/train/ulm/{0}_leftImg8bit.png gtFine/train/ulm/{0}_gtFine.png"
+    for line in ("ulm_2", "ulm/ulm_2", "ulm_2_leftImg8bit.png", pair.format("ulm_2")):
+        assert chosen(tmp_path, line, names=names) == names[1:]
+
+
+def test_order_of_the_list_is_kept_and_comments_are_left_out(tmp_path: Path) -> None:
+    lines = ("\ufeff# three images", "", "b/z.png", "# a/x", "y", "   ", "a/x")
+    assert chosen(tmp_path, *lines) == ["b/z", "a/y", "a/x"]
+
+
+def test_windows_ends_of_lines_are_no_part_of_names(tmp_path: Path) -> None:
+    (tmp_path / "split.txt").write_bytes(b"b/z\r\ny\r\n")
+    assert read_split(str(tmp_path / "split.txt"), NAMES) == [3, 1]
+
+
+def test_names_that_are_no_utf8_are_found(tmp_path: Path) -> None:
+    (tmp_path / "split.txt").write_bytes(b"caf\xe9.png\n")
+    names = ["other", os.fsdecode(b"caf\xe9")]
+    assert read_split(str(tmp_path / "split.txt"), names) == [1]
+
+
+def test_numbers_are_indices_where_no_image_is_called_so(tmp_path: Path) -> None:
+    assert chosen(tmp_path, "3", "0") == ["b/z", "a/x"]
+    with pytest.raises(ValueError, match=r"got 2 others in .* such as 7, 11"):
+        chosen(tmp_path, "3", "7", "11")
+
+
+def test_numbers_are_names_where_images_are_called_so(tmp_path: Path) -> None:
+    names = ["0004", "0001", "0000", "0002"]
+    assert chosen(tmp_path, "0001", "0002", names=names) == ["0001", "0002"]
+    assert chosen(tmp_path, "1", "3", names=names) == ["0001", "0002"]  # indices
+    assert chosen(tmp_path, "2", "1", names=["2", "1", "0"]) == ["2", "1"]
+
+
+def test_a_name_that_is_missing_does_not_turn_others_into_indices(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ValueError, match=r"got 1 others in .*, such as 0003"):
+        chosen(tmp_path, "0001", "0003", names=["0000", "0001", "0002", "0004", "0005"])
+
+
+def test_unknown_images_are_counted_and_the_first_told(tmp_path: Path) -> None:
+    lines = [f"no{index}.png" for index in range(5)]
+    with pytest.raises(
+        ValueError,
+        match=r"got 5 others in .*split\.txt, such as no0\.png, no1\.png, no2\.png$",
+    ):
+        chosen(tmp_path, "y", *lines)
+
+
+def test_an_end_that_two_folders_hold_is_unknown(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"got 1 others in .* such as x"):
+        chosen(tmp_path, "x", "y")
+
+
+def test_images_told_twice_are_counted_and_the_first_told(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"once, got 2 more often in .*split\.txt, such as a/y, b/z$"
+    ):
+        chosen(tmp_path, "b/z", "y", "a/y.png", "a/x", "z")
+    with pytest.raises(ValueError, match=r"once, got 1 more often .* such as b/z$"):
+        chosen(tmp_path, "3", "3")
+
+
+@pytest.mark.parametrize("lines", [(), ("", "  "), ("# y",)])
+def test_an_empty_list_is_told(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"must name images, got none in .*split\.txt"):
+        chosen(tmp_path, *lines)
+
+
+def test_a_split_that_is_neither_name_nor_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"must be a list file, got .*no\.txt$"):
+        read_split(str(tmp_path / "no.txt"), NAMES)
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"a list file or one of .*unimatch/1_8.*, got unimatch/1_3$",
+    ):
+        read_split("unimatch/1_3", NAMES, dataset="cityscapes")
+    with pytest.raises(FileNotFoundError, match="list file, got unimatch/1_8"):
+        read_split("unimatch/1_8", NAMES)
+
+
+@pytest.mark.parametrize("ending", ["", "_leftImg8bit"])
+def test_a_named_split_is_found_in_images_in_folders(ending: str) -> None:
+    names = [f"{name.split('_')[0]}/{name}{ending}" for name in list_of("cityscapes")]
+    order = read_split("unimatch/1_30", names, dataset="cityscapes")
+    expected = named_splits("cityscapes")["unimatch/1_30"]
+    assert [names[index].split("/")[1] for index in order] == [
+        f"{name}{ending}" for name in expected
+    ]

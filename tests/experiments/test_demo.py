@@ -1,0 +1,37 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from lightning_classmix.experiments.demo import demo
+
+
+@pytest.mark.slow
+def test_demo_writes_results_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo(seed=1, out=str(tmp_path / "new"), steps=3)
+    results = json.loads((tmp_path / "new" / "results.json").read_text())
+    gain = results["classmix"] - results["supervised"]
+    assert results["gain"] == pytest.approx(gain, abs=0.011)
+    for method in ("supervised", "classmix"):
+        iou = results["iou"][method]
+        assert len(iou) == 7
+        mean = sum(iou.values()) / 7
+        assert results[method] == pytest.approx(mean, abs=0.011)
+    picture = matplotlib.image.imread(tmp_path / "new" / "report.png")
+    assert picture.shape[0] > 500
+    printed = capsys.readouterr().out
+    assert "mIoU" in printed
+    assert "sidewalk" in printed
+
+
+@pytest.mark.slow
+def test_the_command_tells_its_arguments() -> None:
+    command = [sys.executable, "-m", "lightning_classmix", "demo", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "--seed" in told
+    assert "--out" in told

@@ -1,0 +1,143 @@
+"""Checkpoints: what loads them, what is in them, and that they are whole."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_classmix import ClassMix
+from lightning_classmix.checkpoints import AtomicCheckpointIO
+from lightning_classmix.models import factory
+from tests import tiny
+
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+
+
+def saved(folder: Path, **options: Any) -> Path:  # noqa: ANN401
+    defaults: dict[str, Any] = {"network": tiny.network(), "labeled_only_steps": 1}
+    module = ClassMix(tiny.CLASSES, lr=0.1, **defaults | options)
+    trainer = tiny.trainer(plugins=[AtomicCheckpointIO()])
+    trainer.fit(module, tiny.data())
+    trainer.save_checkpoint(folder / "a.ckpt")
+    return folder / "a.ckpt"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_checkpoint_loads_on_a_device(device: str, tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    module = ClassMix.load_from_checkpoint(
+        path, map_location=device, network=tiny.network()
+    )
+    assert module.device.type == device
+    state = torch.load(path, weights_only=True)["state_dict"]
+    for key, value in module.state_dict().items():
+        assert value.cpu().equal(state[key])
+
+
+def test_pretrained_weights_are_not_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"model": "unet", "encoder": "resnet18", "network": None}
+    path = saved(tmp_path, **options, encoder_weights=None)
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"]["encoder_weights"] = "imagenet"
+    torch.save(content, path)
+
+    created = factory._create
+
+    def create(name: str, encoder: str, weights: str | None, *rest: Any) -> Any:  # noqa: ANN401
+        assert weights is None
+        return created(name, encoder, weights, *rest)
+
+    monkeypatch.setattr(factory, "_create", create)
+
+    def new() -> ClassMix:
+        return ClassMix(tiny.CLASSES, model="unet", encoder="resnet18")
+
+    tiny.trainer().validate(
+        ClassMix.load_from_checkpoint(path), tiny.data(), verbose=False
+    )
+    tiny.trainer().validate(new(), tiny.data(), ckpt_path=str(path), verbose=False)
+    tiny.trainer(max_steps=6).fit(new(), tiny.data(), ckpt_path=str(path))
+
+
+def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+    class Malice:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "ran",)
+
+    path = saved(tmp_path)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"extra": Malice()}, path)
+    module = ClassMix(tiny.CLASSES, network=tiny.network())
+    for load in (
+        lambda: ClassMix.load_from_checkpoint(path, network=tiny.network()),
+        lambda: tiny.trainer().fit(module, tiny.data(), ckpt_path=str(path)),
+        lambda: tiny.trainer().validate(module, tiny.data(), ckpt_path=str(path)),
+    ):
+        with pytest.raises(Exception, match="Weights only load failed"):
+            load()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_teacher_alone_is_plain_weights(tmp_path: Path) -> None:
+    module = ClassMix.load_from_checkpoint(saved(tmp_path), network=tiny.network())
+    network: Any = module.teacher.network.network
+    torch.save(network.state_dict(), tmp_path / "teacher.pth")
+    alone = tiny.network()
+    alone.load_state_dict(torch.load(tmp_path / "teacher.pth", weights_only=True))
+    image = torch.randn(1, 3, 8, 8)
+    assert alone.eval()(image).equal(module.eval()(image))
+
+
+def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path)
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="no space left"):
+        AtomicCheckpointIO().save_checkpoint({"state_dict": {}}, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def noted_sync(file: int) -> None:
+        calls.append("sync")
+        sync(file)
+
+    def noted_replace(old: Path, new: Path) -> Path:
+        calls.append("rename")
+        return replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    AtomicCheckpointIO().save_checkpoint({"a": torch.ones(2)}, tmp_path / "new/a.ckpt")
+    assert calls == ["sync", "rename", "sync"]
+    content = torch.load(tmp_path / "new/a.ckpt", weights_only=True)
+    assert content["a"].tolist() == [1, 1]
+
+
+def test_it_serves_lightnings_own_callback(tmp_path: Path) -> None:
+    keep = ModelCheckpoint(
+        tmp_path, save_last=True, every_n_train_steps=2, save_top_k=1
+    )
+    trainer = tiny.trainer(
+        callbacks=[keep], enable_checkpointing=True, plugins=[AtomicCheckpointIO()]
+    )
+    trainer.fit(ClassMix(tiny.CLASSES, network=tiny.network()), tiny.data())
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["epoch=0-step=4.ckpt", "last.ckpt"]

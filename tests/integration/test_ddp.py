@@ -1,0 +1,296 @@
+"""Two processes with gloo; what each of them saw, it writes down."""
+
+import copy
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+
+from lightning_classmix import (
+    ClassMix,
+    FolderDataModule,
+    SemiSupervisedDataModule,
+    Supervised,
+)
+from lightning_classmix.callbacks import PredictionWriter
+from lightning_classmix.models.teacher import Teacher
+from tests import tiny
+from tests.images import make_folder
+
+
+class Diary(Callback):
+    """Write down what each rank saw, and its gradients and weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen: dict[str, list[Any]] = {"batch": [], "gradients": [], "target": []}
+
+    def on_before_optimizer_step(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        optimizer: object,
+    ) -> None:
+        gradients = [p.grad.clone() for p in pl_module.student.parameters()]
+        self.seen["gradients"].append(gradients)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        self.seen["batch"].append(copy.deepcopy(batch))
+        if "target" in outputs:
+            self.seen["target"].append(outputs["target"].clone())
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        states = {
+            "student": pl_module.student.state_dict(),
+            "teacher": pl_module.teacher.state_dict(),
+            "scores": dict(trainer.callback_metrics),
+        }
+        torch.save(self.seen | states, self.folder / f"{trainer.global_rank}.pt")
+
+
+def fit(tmp_path: Path, module: Any, data: Any, **options: Any) -> list[Any]:  # noqa: ANN401
+    """Train on two processes; return what each saw."""
+    callbacks = [Diary(tmp_path), *options.pop("callbacks", [])]
+    trainer = tiny.trainer(
+        devices=2,
+        strategy="ddp_fork",  # unused parameters would be an error
+        callbacks=callbacks,
+        **{"max_steps": 50, "limit_val_batches": 0, **options},
+    )
+    seed_everything(0, verbose=False)
+    trainer.fit(module, data)
+    return [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+
+
+def module(**options: Any) -> ClassMix:  # noqa: ANN401
+    seed_everything(0, verbose=False)
+    defaults: dict[str, Any] = {"network": tiny.network(), "labeled_only_steps": 1}
+    return ClassMix(tiny.CLASSES, **defaults | options)
+
+
+def test_teachers_are_the_same_on_both_ranks_and_masks_are_not(tmp_path: Path) -> None:
+    one, other = fit(tmp_path, module(), tiny.data(labeled=8, unlabeled=20))
+    parameters = [name for name, _ in module().teacher.named_parameters()]
+    for name in parameters:
+        assert one["teacher"][name].equal(other["teacher"][name]), name
+    assert len(one["target"]) == 49
+    pairs = zip(one["target"], other["target"], strict=True)
+    assert not any(first.equal(second) for first, second in pairs)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_statistics_of_the_teachers_are_the_same_too(
+    tmp_path: Path, accumulate: int
+) -> None:
+    data = tiny.data(labeled=8, unlabeled=20)
+    options = {"max_steps": 6, "accumulate_grad_batches": accumulate}
+    one, other = fit(tmp_path, module(), data, **options)
+    assert any("running_mean" in name for name in one["teacher"])
+    for name, value in one["teacher"].items():
+        assert value.equal(other["teacher"][name]), name
+
+
+def test_a_loss_that_is_no_number_on_one_rank_stops_both(tmp_path: Path) -> None:
+    class Poisoned(ClassMix):
+        def _check_losses(self, **options: bool) -> None:
+            if (self.global_rank, self.global_step) == (1, 3):
+                self.losses = {"train_loss": torch.tensor(torch.nan)}
+            try:
+                super()._check_losses(**options)
+            except FloatingPointError as error:
+                (tmp_path / f"{self.global_rank}.txt").write_text(str(error))
+                time.sleep(0.5)  # one that fails ends the other
+                raise
+
+    data = tiny.data(labeled=8, unlabeled=20)
+    poisoned = Poisoned(tiny.CLASSES, network=tiny.network())
+    with pytest.raises(Exception, match="losses must be finite"):
+        fit(tmp_path, poisoned, data, log_every_n_steps=3)
+    assert "others on another device at step 3" in (tmp_path / "0.txt").read_text()
+    assert "train_loss nan at step 3" in (tmp_path / "1.txt").read_text()
+
+
+def test_masks_differ_between_ranks_even_for_the_same_images() -> None:
+    label = torch.arange(4).repeat(2, 4, 1) % tiny.CLASSES
+    masks = []
+    for rank in (0, 1):
+        model = module()
+        model._trainer = type("Rank", (), {"global_rank": rank, "current_epoch": 0})()
+        with model.random_stream(5):
+            masks.append(torch.stack([model.mixer(label) for _ in range(8)]))
+    assert not masks[0].equal(masks[1])
+
+
+def test_gradients_are_the_mean_over_the_half_batches(tmp_path: Path) -> None:
+    def given() -> ClassMix:
+        seed_everything(0, verbose=False)
+        model = module(
+            network=tiny.network(norm=False), labeled_only_steps=0, ramp_steps=0
+        )
+        left = torch.arange(8) < 4
+        model.mixer = lambda label: left.expand(label.shape)
+        model.augment = nn.Identity()
+        return model
+
+    ranks = fit(tmp_path, given(), tiny.data(), max_steps=1)
+    parts = []
+    for rank in ranks:
+        alone = given()
+        torch.autograd.backward(alone.training_step(rank["batch"][0], 0)["loss"])
+        parts.append([_gradient(p) for p in alone.student.parameters()])
+    for index, (half, other) in enumerate(zip(*parts, strict=True)):
+        for rank in ranks:
+            expected = (half + other) / 2
+            torch.testing.assert_close(rank["gradients"][0][index], expected)
+    assert not parts[0][0].equal(parts[1][0])
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
+
+
+def test_labelled_images_are_shuffled_every_pass_and_disjoint(tmp_path: Path) -> None:
+    ranks = fit(tmp_path, module(), tiny.data(labeled=8, unlabeled=20), max_steps=20)
+    seen = torch.stack(
+        [
+            torch.stack([b["labeled"]["image"][:, 0, 0, 0] for b in rank["batch"]])
+            for rank in ranks
+        ]
+    )  # (rank, step, image): two steps of two images on two ranks make a pass
+    passes = seen.transpose(0, 1).reshape(10, 8)
+    assert all(len(set(one.tolist())) == 8 for one in passes)
+    assert len({tuple(one.tolist()) for one in passes}) == 10
+
+
+class WhoReads:
+    """Images that hold the number of the process that read them."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image = torch.full((3, 4, 4), float(os.getpid()))
+        return image, torch.zeros(4, 4, dtype=torch.long)
+
+
+@pytest.mark.slow
+def test_no_worker_is_started_twice(tmp_path: Path) -> None:
+    data = SemiSupervisedDataModule(
+        WhoReads(), WhoReads(), batch_size=2, num_workers=1, steps_per_epoch=3
+    )
+    ranks = fit(tmp_path, module(), data, max_steps=12)
+    for part in ("labeled", "unlabeled"):
+        workers = [
+            {b[part]["image"].flatten()[0].item() for b in rank["batch"]}
+            for rank in ranks
+        ]
+        assert [len(one) for one in workers] == [1, 1]
+        assert workers[0] != workers[1]
+
+
+@pytest.mark.parametrize("images", [2, 5])
+def test_scores_are_those_of_one_process(images: int) -> None:
+    def data() -> SemiSupervisedDataModule:
+        pairs = tiny.pairs(images, seed=2)
+        return SemiSupervisedDataModule(
+            tiny.pairs(4), val=pairs, test=pairs, batch_size=2
+        )
+
+    model = module()
+    for method in ("validate", "test"):
+        (alone,) = getattr(tiny.trainer(), method)(model, data(), verbose=False)
+        trainer = tiny.trainer(devices=2, strategy="ddp_fork")
+        (together,) = getattr(trainer, method)(model, data(), verbose=False)
+        assert alone.keys() == together.keys()
+        for key in alone:
+            assert together[key] == pytest.approx(alone[key], rel=1e-6), key
+
+
+def test_fewer_images_than_devices_are_refused() -> None:
+    data = SemiSupervisedDataModule(tiny.pairs(4), val=tiny.pairs(1), batch_size=2)
+    trainer = tiny.trainer(devices=2, strategy="ddp_fork")
+    with pytest.raises(Exception, match="an image for each of 2 devices, got 1"):
+        trainer.validate(module(), data, verbose=False)
+
+
+def test_scores_in_a_fit_are_those_of_the_checkpoint(tmp_path: Path) -> None:
+    keep = ModelCheckpoint(tmp_path, "kept")
+    ranks = fit(
+        tmp_path,
+        module(lr=0.1),
+        tiny.data(),
+        max_steps=6,
+        limit_val_batches=1.0,
+        val_check_interval=1,
+        callbacks=[keep],
+        enable_checkpointing=True,
+    )
+    assert ranks[0]["scores"]["val_miou"] == ranks[1]["scores"]["val_miou"]
+    saved = ClassMix.load_from_checkpoint(
+        tmp_path / "kept.ckpt", network=tiny.network()
+    )
+    (alone,) = tiny.trainer().validate(saved, tiny.data(), verbose=False)
+    for key in ("val_miou_student", "val_miou_teacher", "val_loss"):
+        assert ranks[0]["scores"][key].item() == pytest.approx(alone[key], rel=1e-5)
+
+
+def test_a_teacher_with_synchronised_norm_labels_without_a_collective(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = module()
+    converted: Any = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    assert isinstance(converted.teacher, Teacher)
+    assert any(isinstance(m, nn.SyncBatchNorm) for m in converted.teacher.modules())
+    for name in ("all_gather", "all_gather_into_tensor", "all_reduce", "broadcast"):
+        monkeypatch.delattr(torch.distributed, name)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        converted.train()
+        with converted.teacher.labeling():
+            logits = converted.teacher(torch.randn(2, 3, 8, 8))
+    finally:
+        torch.distributed.destroy_process_group()
+    assert logits.shape == (2, tiny.CLASSES, 8, 8)
+    assert issubclass(type(converted), Supervised)
+
+
+class Tally(PredictionWriter):
+    """Write down what each rank knows at the end."""
+
+    def on_predict_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        super().on_predict_end(trainer, pl_module)
+        path = self.predictions.parent / f"{trainer.global_rank}.pt"
+        torch.save((self.written, self.faults), path)
+
+
+def test_every_rank_knows_of_all_predictions_and_faults(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", unlabeled=7)
+    (root / "unlabeled/u3.png").write_bytes(b"no image")
+    data = FolderDataModule(root, num_workers=0)
+    trainer = tiny.trainer(
+        devices=2, strategy="ddp_fork", callbacks=[Tally(str(tmp_path))]
+    )
+    trainer.predict(
+        Supervised(3, network=tiny.network()), data, return_predictions=False
+    )
+    for rank in (0, 1):
+        written, faults = torch.load(tmp_path / f"{rank}.pt")
+        assert written == 6
+        assert ["u3.png" in fault for fault in faults] == [True]
+    assert len(list((tmp_path / "predictions/labels").iterdir())) == 6

@@ -1,0 +1,129 @@
+"""Student and teacher are in the right mode, whatever was called before."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+
+from lightning_classmix import ClassMix
+from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
+from tests import tiny
+
+pytestmark = pytest.mark.usefixtures("accelerator")
+
+
+class Modes(Callback):
+    """Note the modes of both networks in every kind of step."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[str, bool, bool]] = set()
+
+    def note(self, kind: str, module: Any) -> None:  # noqa: ANN401
+        teacher = module.teacher.network.training
+        self.seen.add((kind, module.student.training, teacher))
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        *_: object,
+    ) -> None:
+        self.note("train", pl_module)
+
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        *_: object,
+    ) -> None:
+        self.note("validation", pl_module)
+
+    def on_predict_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        *_: object,
+    ) -> None:
+        self.note("predict", pl_module)
+
+
+RIGHT = {("train", True, False), ("validation", False, False)}
+
+
+def data() -> SemiSupervisedDataModule:
+    both: SemiSupervisedDataModule = tiny.data()
+    both.predict = [image for image, _ in tiny.pairs(2)]
+    return both
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        lambda module: None,
+        lambda module: module.eval(),
+        lambda module: module.train(),
+        lambda module: module.teacher.train(),
+        lambda module: module.teacher.network.train(),
+        lambda module: tiny.trainer().validate(module, data(), verbose=False),
+        lambda module: tiny.trainer().predict(module, data()),
+        lambda module: tiny.trainer().fit(module, data()),
+    ],
+    ids=[
+        "nothing",
+        "eval",
+        "train",
+        "teacher-train",
+        "network-train",
+        "validate",
+        "predict",
+        "fit",
+    ],
+)
+def test_modes_are_right_whatever_came_before(before: Callable[[Any], Any]) -> None:
+    modes = Modes()
+    module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=1)
+    before(module)
+    trainer = tiny.trainer(callbacks=[modes], val_check_interval=1)
+    trainer.fit(module, data())
+    assert modes.seen == RIGHT
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_the_teacher_labels_in_its_mode_and_evaluates_in_eval(mode: str) -> None:
+    module = ClassMix(
+        tiny.CLASSES,
+        network=tiny.network(),
+        labeled_only_steps=0,
+        teacher_mode=mode,  # type: ignore[arg-type]
+    )
+    labeling: list[bool] = []
+    draw = module.mixer
+
+    def watched(label: Tensor) -> Tensor:
+        labeling.append(module.teacher.network.training)
+        return draw(label)
+
+    module.mixer = watched
+    modes = Modes()
+    tiny.trainer(callbacks=[modes], val_check_interval=1).fit(module, data())
+    assert set(labeling) == {mode == "train"}
+    assert modes.seen == RIGHT
+
+
+def test_prediction_and_validation_between_two_fits_change_nothing() -> None:
+    module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=1)
+    modes = Modes()
+    for method in ("fit", "predict", "fit", "validate", "fit"):
+        getattr(tiny.trainer(callbacks=[modes]), method)(module, data())
+    assert modes.seen == RIGHT | {("predict", False, False)}
+
+
+def test_one_run_in_inference_mode_and_one_without() -> None:
+    module = ClassMix(tiny.CLASSES, network=tiny.network())
+    scores = [
+        tiny.trainer(inference_mode=mode).validate(module, data(), verbose=False)
+        for mode in (True, False, True)
+    ]
+    assert scores[0] == scores[1] == scores[2]

@@ -1,0 +1,46 @@
+from typing import Any
+
+import pytest
+from lightning.pytorch import Callback, seed_everything
+from torch import nn
+
+from lightning_classmix import ClassMix
+from lightning_classmix.models.teacher import Teacher
+from tests import tiny
+
+
+def module(**options: Any) -> Any:  # noqa: ANN401
+    seed_everything(0, verbose=False)
+    defaults: dict[str, Any] = {
+        "network": tiny.network(),
+        "labeled_only_steps": 1,
+        "lr": 0.1,
+    }
+    return ClassMix(tiny.CLASSES, **defaults | options)
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_mode_of_the_teacher_is_its_own(mode: str) -> None:
+    model = module(teacher_mode=mode)
+    seen: list[bool] = []
+    model.teacher.network.register_forward_pre_hook(
+        lambda network, _: seen.append(network.training)
+    )
+
+    class Meddle(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+            pl_module.train(bool(trainer.global_step % 2))
+            pl_module.student.train()
+
+    model.eval()
+    options = {"num_sanity_val_steps": 0, "limit_val_batches": 0, "max_steps": 6}
+    tiny.trainer(callbacks=[Meddle()], **options).fit(model, tiny.data())
+    assert seen == [mode == "train"] * 5  # the first step is on labels alone
+    assert not any(part.training for part in model.teacher.modules())
+    tiny.trainer().validate(model, tiny.data(), verbose=False)
+    assert seen[5:] == [False] * 4
+
+
+def test_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="teacher_mode must be 'eval' or 'train'"):
+        Teacher(nn.Identity(), mode="training")  # type: ignore[arg-type]
