@@ -1,4 +1,4 @@
-# make demo: train on generated scenes, with and without unlabelled images
+# make demo: train on generated scenes, with and without unlabeled images
 # make test: everything that must hold
 
 PYTHON ?= python3

@@ -99,7 +99,7 @@ def train_to_the_end(folder: Path, steps: int) -> None:
         raise SystemExit(f"it failed with status {process.returncode}")
 
 
-def differences(one: Any, other: Any, where: str = "") -> list[str]:  # noqa: ANN401
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
     """List where two checkpoints differ."""
     if isinstance(one, torch.Tensor):
         return [] if torch.equal(one, other) else [where]

@@ -1,4 +1,4 @@
-"""Start a training on a million unlabelled images; tell seconds, and workers' memory.
+"""Start a training on a million unlabeled images; tell seconds, and workers' memory.
 
 python benchmarks/million_paths.py [--count 1000000] [--start fork spawn]
 
@@ -39,7 +39,7 @@ UNLABELED_BATCH = 32
 
 
 def write(root: Path, count: int) -> None:
-    """Write labelled images, ``count`` links to one more, and the list of all."""
+    """Write labeled images, ``count`` links to one more, and the list of all."""
     rng = np.random.default_rng(0)
     for folder in ("images", "labels", "unlabeled"):
         (root / folder).mkdir(parents=True)
@@ -76,8 +76,8 @@ def private_mib(pid: int) -> float:
     return sum(kib) / 1024
 
 
-def workers_mib(loader: Any) -> list[float]:  # noqa: ANN401
-    """Return the private memory of the workers over the unlabelled images, in MiB."""
+def workers_mib(loader: Any) -> list[float]:
+    """Return the private memory of the workers over the unlabeled images, in MiB."""
     workers = loader.flattened[-1]._iterator._workers
     return [private_mib(worker.pid) for worker in workers]
 

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 
 class StrongAugment(nn.Module):
-    """Jitter the colours of some images of a batch, and blur some.
+    """Jitter the colors of some images of a batch, and blur some.
 
     Every image draws for itself, from torch's global generator. The batch is computed
-    on in [0, 1] and in at least float32, and comes back normalised as before. Colours
+    on in [0, 1] and in at least float32, and comes back normalized as before. Colors
     are jittered in images of three channels only.
 
     Args:
-        mean: Mean that the images were normalised with, per channel in [0, 1].
-        std: Spread that the images were normalised with, per channel in (0, 1].
+        mean: Mean that the images were normalized with, per channel in [0, 1].
+        std: Spread that the images were normalized with, per channel in (0, 1].
         jitter: Largest relative change of brightness, contrast and saturation, and
             largest turn of the hue in circles, in [0, 0.5].
         jitter_share: Share of the images that are jittered, in [0, 1].
@@ -31,8 +31,8 @@ class StrongAugment(nn.Module):
         torch.Size([2, 3, 16, 16])
 
     Source:
-        The authors' transformsgpu.py and configurations; `BatchAugment` is as they do
-        it.
+        The authors' transformsgpu.py and configurations; `Olsson2021Augment` follows
+        them closely.
     """
 
     mean: Tensor
@@ -64,7 +64,7 @@ class StrongAugment(nn.Module):
         """Return the augmented batch, of the dtype and shape of ``image``.
 
         Args:
-            image: Normalised, float ``(B, C, H, W)``.
+            image: Normalized, float ``(B, C, H, W)``.
         """
         precise = torch.promote_types(image.dtype, torch.float32)
         with torch.autocast(image.device.type, enabled=False):
@@ -78,7 +78,7 @@ class StrongAugment(nn.Module):
         return changed
 
 
-class BatchAugment(StrongAugment):
+class Olsson2021Augment(StrongAugment):
     """Jitter and blur all images of a batch or none, as ClassMix's authors do.
 
     One draw decides whether the batch is jittered, each image then by factors of its
@@ -86,8 +86,8 @@ class BatchAugment(StrongAugment):
     added and not multiplied, and the kernel of the blur has about a tenth of the side.
 
     Args:
-        mean: Mean that the images were normalised with, per channel in [0, 1].
-        std: Spread that the images were normalised with, per channel in (0, 1].
+        mean: Mean that the images were normalized with, per channel in [0, 1].
+        std: Spread that the images were normalized with, per channel in (0, 1].
         jitter: As of `StrongAugment`; brightness moves by as much.
         jitter_share: Share of the batches that are jittered, in [0, 1].
         blur_share: Share of the batches that are blurred, in [0, 1].

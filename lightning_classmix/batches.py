@@ -1,4 +1,4 @@
-"""What a training batch must be, said before anything is learnt from it."""
+"""What a training batch must be, said before anything is learned from it."""
 
 import copy
 from typing import Any
@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lightning_classmix import ops
 
 
-def labeled_part(batch: Any) -> Any:  # noqa: ANN401 - a user's own loader
-    """Return the labelled part of a batch of both kinds, or the batch if it is one."""
+def labeled_part(batch: Any) -> Any:
+    """Return the labeled part of a batch of both kinds, or the batch if it is one."""
     return batch.get("labeled", batch) if isinstance(batch, dict) else batch
 
 
@@ -22,34 +22,34 @@ def valid_pixels(unlabeled: dict[str, Tensor]) -> Tensor:
     return unlabeled.get("valid", everywhere)
 
 
-def check_labeled(batch: Any, *, num_classes: int, in_channels: int) -> None:  # noqa: ANN401
+def check_labeled(batch: Any, *, num_classes: int, in_channels: int) -> None:
     """Raise a ValueError unless ``batch`` is ``{"image", "label"}`` that fit."""
     if not isinstance(batch, dict) or not {"image", "label"} <= batch.keys():
         raise ValueError(
-            "a labelled batch must be a dict with 'image' and 'label', got"
+            "a labeled batch must be a dict with 'image' and 'label', got"
             f" {sorted(batch) if isinstance(batch, dict) else type(batch).__name__}"
         )
     image, label = batch["image"], batch["label"]
     if image.ndim != 4 or image.shape[1] != in_channels:
         raise ValueError(
             f"image must have shape (B, {in_channels}, H, W), got"
-            f" {tuple(image.shape)} in the first labelled batch"
+            f" {tuple(image.shape)} in the first labeled batch"
         )
     if label.shape != (len(image), *image.shape[2:]):
         raise ValueError(
             f"label must have the size of its image, got {tuple(label.shape)} for"
-            f" {tuple(image.shape)} in the first labelled batch"
+            f" {tuple(image.shape)} in the first labeled batch"
         )
     if not image.is_floating_point():
-        raise ValueError(f"image must be float, got {image.dtype}; normalise it first")
-    check_label(label, num_classes, "the first labelled batch")
+        raise ValueError(f"image must be float, got {image.dtype}; normalize it first")
+    check_label(label, num_classes, "the first labeled batch")
 
 
 def check_label(label: Tensor, num_classes: int, where: str) -> None:
     """Raise a ValueError if ``label`` has values that are neither class nor void."""
     if label.dtype != torch.int64:
         raise ValueError(f"label must be int64, got {label.dtype} in {where}")
-    wrong = label != ops.void_outside(label, num_classes)
+    wrong = label != ops.void_invalid_labels(label, num_classes)
     if wrong.any():
         values = torch.unique(label[wrong]).tolist()
         raise ValueError(
@@ -58,20 +58,20 @@ def check_label(label: Tensor, num_classes: int, where: str) -> None:
         )
 
 
-def check_unlabeled(batch: Any, *, in_channels: int) -> None:  # noqa: ANN401
-    """Raise a ValueError unless ``batch`` has unlabelled images that can be mixed."""
+def check_unlabeled(batch: Any, *, in_channels: int) -> None:
+    """Raise a ValueError unless ``batch`` has unlabeled images that can be mixed."""
     if not isinstance(batch, dict) or not {"labeled", "unlabeled"} <= batch.keys():
         raise ValueError(
             "a batch must be a dict with 'labeled' and 'unlabeled', got"
             f" {sorted(batch) if isinstance(batch, dict) else type(batch).__name__};"
-            " use Supervised for no unlabelled images"
+            " use Supervised for no unlabeled images"
         )
     image = batch["unlabeled"]["image"]
     valid = valid_pixels(batch["unlabeled"])
     if image.ndim != 4 or image.shape[1] != in_channels:
         raise ValueError(
             f"image must have shape (B, {in_channels}, H, W), got"
-            f" {tuple(image.shape)} in the first unlabelled batch"
+            f" {tuple(image.shape)} in the first unlabeled batch"
         )
     if valid.shape != (len(image), *image.shape[2:]) or valid.dtype != torch.bool:
         raise ValueError(
@@ -80,7 +80,7 @@ def check_unlabeled(batch: Any, *, in_channels: int) -> None:  # noqa: ANN401
         )
     if len(image) < 2:
         raise ValueError(
-            "the unlabelled batch must hold at least 2 images on each device, got"
+            "the unlabeled batch must hold at least 2 images on each device, got"
             f" {len(image)}; each is pasted into another one"
         )
 
@@ -100,6 +100,6 @@ def check_pooled_norm(network: nn.Module, image: Tensor) -> None:
         if "more than 1 value per channel" not in str(error):
             raise
         raise ValueError(
-            "the labelled batch must hold at least 2 images, got 1; the network has"
+            "the labeled batch must hold at least 2 images, got 1; the network has"
             f" batch norm behind a global pooling: {error}"
         ) from error

@@ -20,7 +20,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self,
         checkpoint: dict[str, Any],
         path: str | Path,
-        storage_options: Any = None,  # noqa: ANN401 - as in Lightning
+        storage_options: Any = None,
     ) -> None:
         """Save ``checkpoint`` at ``path``."""
         if "://" in str(path) or storage_options is not None:

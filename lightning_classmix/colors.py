@@ -11,7 +11,7 @@ from lightning_classmix import ops
 
 
 def default_palette(num_classes: int) -> list[tuple[int, int, int]]:
-    """Return colours that are easily told apart, for classes that have none.
+    """Return colors that are easily told apart, for classes that have none.
 
     Args:
         num_classes: Number of classes, C, at most 255.
@@ -24,7 +24,7 @@ def default_palette(num_classes: int) -> list[tuple[int, int, int]]:
         [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
 
     Source:
-        The colour map of Pascal VOC's development kit: the bits of the class, dealt
+        The color map of Pascal VOC's development kit: the bits of the class, dealt
         out to the three channels from the highest bit down.
     """
     palette = []
@@ -40,12 +40,12 @@ def default_palette(num_classes: int) -> list[tuple[int, int, int]]:
 def to_picture(
     image: Tensor, *, mean: Sequence[float], std: Sequence[float]
 ) -> NDArray[np.uint8]:
-    """Undo the normalisation of one image.
+    """Undo the normalization of one image.
 
     Args:
-        image: Normalised, float ``(3, H, W)``.
-        mean: Mean that it was normalised with, in [0, 1].
-        std: Spread that it was normalised with, in (0, 1].
+        image: Normalized, float ``(3, H, W)``.
+        mean: Mean that it was normalized with, in [0, 1].
+        std: Spread that it was normalized with, in (0, 1].
 
     Returns:
         The picture, uint8 ``(H, W, 3)``.
@@ -55,19 +55,19 @@ def to_picture(
     return (pixels * 255).round().byte().permute(1, 2, 0).numpy()
 
 
-def to_colours(
+def to_colors(
     label: Tensor, palette: Sequence[tuple[int, int, int]]
 ) -> NDArray[np.uint8]:
     """Paint a label map; void is black.
 
     Args:
         label: Class per pixel or 255, integer ``(H, W)``.
-        palette: Colour of each class, RGB in [0, 255].
+        palette: Color of each class, RGB in [0, 255].
 
     Returns:
         The picture, uint8 ``(H, W, 3)``.
     """
-    colours = np.zeros((ops.VOID + 1, 3), dtype=np.uint8)
-    colours[: len(palette)] = palette
-    painted: NDArray[np.uint8] = colours[label.cpu().numpy()]
+    colors = np.zeros((ops.VOID + 1, 3), dtype=np.uint8)
+    colors[: len(palette)] = palette
+    painted: NDArray[np.uint8] = colors[label.cpu().numpy()]
     return painted

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
+COLORS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
 CITY_IMAGES = (
     "zurich_000001_000019",
     "aachen_000003_000019",
@@ -22,13 +22,13 @@ CITY_IMAGES = (
 def save_pair(
     image: Path, label: Path | None, *, size: tuple[int, int] = (24, 32), seed: int = 0
 ) -> None:
-    """Write an image of three colours, height × width, and the class of each pixel."""
+    """Write an image of three colors, height × width, and the class of each pixel."""
     rng = np.random.default_rng(seed)
     classes = np.kron(rng.integers(0, 3, (4, 4)), np.ones((8, 8)))
     classes = np.resize(classes, size).astype(np.uint8)
     image.parent.mkdir(parents=True, exist_ok=True)
     noise = rng.integers(0, 40, (*size, 3), np.uint8)
-    Image.fromarray(COLOURS[classes] + noise).save(image)
+    Image.fromarray(COLORS[classes] + noise).save(image)
     if label is not None:
         label.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(classes).save(label)
@@ -86,10 +86,10 @@ def save_classes(
     kinds = len(next(iter(labels.values())))
     blocks = np.kron(rng.integers(0, kinds, (4, 4)), np.ones((8, 8)))
     blocks = np.resize(blocks, size).astype(np.uint8)
-    colours = np.random.default_rng(0).integers(0, 200, (kinds, 3), np.uint8)
+    colors = np.random.default_rng(0).integers(0, 200, (kinds, 3), np.uint8)
     image.parent.mkdir(parents=True, exist_ok=True)
     noise = rng.integers(0, 40, (*size, 3), np.uint8)
-    Image.fromarray(colours[blocks] + noise).save(image)
+    Image.fromarray(colors[blocks] + noise).save(image)
     for path, values in labels.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.array(values, np.uint8)[blocks]).save(path)

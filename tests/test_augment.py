@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from lightning_classmix import augment as augment_module
-from lightning_classmix.augment import BatchAugment, StrongAugment
+from lightning_classmix.augment import Olsson2021Augment, StrongAugment
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
 
-def normalised(batch: int = 8) -> torch.Tensor:
+def normalized(batch: int = 8) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.rand(batch, 3, 12, 16, generator=generator)
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[
@@ -15,25 +15,25 @@ def normalised(batch: int = 8) -> torch.Tensor:
     ]
 
 
-def test_augmented_images_are_normalised_as_before() -> None:
+def test_augmented_images_are_normalized_as_before() -> None:
     torch.manual_seed(0)
-    augmented = StrongAugment(MEAN, STD)(normalised())
+    augmented = StrongAugment(MEAN, STD)(normalized())
     pixels = augmented * torch.tensor(STD)[:, None, None]
     pixels += torch.tensor(MEAN)[:, None, None]
     assert pixels.min() > -1e-6
     assert pixels.max() < 1 + 1e-6
-    assert pixels.min() < 0.2  # nothing was clamped in the normalised range
+    assert pixels.min() < 0.2  # nothing was clamped in the normalized range
     assert pixels.std() > 0.1
 
 
 def test_images_pass_unchanged_if_none_is_chosen() -> None:
     augment = StrongAugment(MEAN, STD, jitter_share=0.0, blur_share=0.0)
-    torch.testing.assert_close(augment(normalised()), normalised())
+    torch.testing.assert_close(augment(normalized()), normalized())
 
 
 def test_every_image_draws_for_itself() -> None:
     torch.manual_seed(0)
-    image = normalised(1).repeat(32, 1, 1, 1)
+    image = normalized(1).repeat(32, 1, 1, 1)
     augment = StrongAugment(MEAN, STD, jitter_share=0.5, blur_share=0.0)
     changed = (augment(image) - image).abs().amax((1, 2, 3)) > 1e-4
     assert 8 <= changed.sum() <= 24
@@ -42,7 +42,7 @@ def test_every_image_draws_for_itself() -> None:
 
 
 def test_the_global_generator_decides() -> None:
-    augment, image = StrongAugment(MEAN, STD), normalised()
+    augment, image = StrongAugment(MEAN, STD), normalized()
     torch.manual_seed(3)
     first = augment(image)
     torch.manual_seed(3)
@@ -52,14 +52,14 @@ def test_the_global_generator_decides() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_dtype_comes_back(dtype: torch.dtype) -> None:
-    augmented = StrongAugment(MEAN, STD)(normalised().to(dtype))
+    augmented = StrongAugment(MEAN, STD)(normalized().to(dtype))
     assert augmented.dtype == dtype
     assert augmented.isfinite().all()
 
 
 def test_images_of_other_channels_are_blurred_only() -> None:
     augment = StrongAugment((0.5,), (0.2,), blur_share=1.0)
-    image = normalised()[:, :1]
+    image = normalized()[:, :1]
     assert augment(image).shape == image.shape
     assert augment(image).std() < image.std()
 
@@ -70,7 +70,7 @@ def test_buffers_stay_out_of_checkpoints() -> None:
 
 def repeated(count: int = 8) -> torch.Tensor:
     """Give one image several times."""
-    return normalised(1).repeat(count, 1, 1, 1)
+    return normalized(1).repeat(count, 1, 1, 1)
 
 
 def changes(image: torch.Tensor, augmented: torch.Tensor) -> torch.Tensor:
@@ -81,7 +81,7 @@ def changes(image: torch.Tensor, augmented: torch.Tensor) -> torch.Tensor:
 def test_all_images_of_a_batch_are_jittered_or_none_is() -> None:
     torch.manual_seed(0)
     image = repeated()
-    augment = BatchAugment(MEAN, STD, jitter_share=0.5, blur_share=0.0)
+    augment = Olsson2021Augment(MEAN, STD, jitter_share=0.5, blur_share=0.0)
     jittered = 0
     for _ in range(40):
         augmented = augment(image)
@@ -96,7 +96,7 @@ def test_all_images_of_a_batch_are_jittered_or_none_is() -> None:
 
 def test_all_images_of_a_batch_are_blurred_alike_or_none_is() -> None:
     torch.manual_seed(0)
-    augment = BatchAugment(MEAN, STD, jitter_share=0.0, blur_share=0.5)
+    augment = Olsson2021Augment(MEAN, STD, jitter_share=0.0, blur_share=0.5)
     image = torch.rand(1, 3, 32, 40).repeat(4, 1, 1, 1) / 2
     widths = set()
     for _ in range(40):
@@ -122,7 +122,7 @@ def test_the_kernel_of_the_blur_has_an_odd_tenth_of_the_side(
         return pixels
 
     monkeypatch.setattr(augment_module, "gaussian_blur2d", note)
-    augment = BatchAugment((0.5,), (0.2,), blur_share=1.0, sigma=(0.5, 0.5))
+    augment = Olsson2021Augment((0.5,), (0.2,), blur_share=1.0, sigma=(0.5, 0.5))
     augment(torch.zeros(1, 1, side, 512))
     assert given == [((kernel, 51), (0.5, 0.5))]
 
@@ -141,7 +141,7 @@ def test_the_width_of_the_blur_is_drawn_between_its_bounds(
 
     monkeypatch.setattr(augment_module, "gaussian_blur2d", note)
     torch.manual_seed(0)
-    augment = BatchAugment((0.5,), (0.2,))
+    augment = Olsson2021Augment((0.5,), (0.2,))
     for _ in range(400):
         augment(torch.zeros(1, 1, 4, 4))
     assert 160 < len(widths) < 240  # half of the batches
@@ -151,16 +151,18 @@ def test_the_width_of_the_blur_is_drawn_between_its_bounds(
 
 def test_four_fifths_of_the_batches_are_jittered() -> None:
     torch.manual_seed(0)
-    image = normalised(2)[..., :4, :4]
-    augment = BatchAugment(MEAN, STD, blur_share=0.0)
+    image = normalized(2)[..., :4, :4]
+    augment = Olsson2021Augment(MEAN, STD, blur_share=0.0)
     jittered = [changes(image, augment(image)).max() > 1e-4 for _ in range(250)]
     assert 0.72 < sum(jittered) / len(jittered) < 0.88
 
 
-def test_brightness_is_added_so_that_black_becomes_grey() -> None:
+def test_brightness_is_added_so_that_black_becomes_gray() -> None:
     torch.manual_seed(0)
     black = torch.zeros(200, 3, 4, 4)
-    augment = BatchAugment((0.0,) * 3, (1.0,) * 3, jitter_share=1.0, blur_share=0.0)
+    augment = Olsson2021Augment(
+        (0.0,) * 3, (1.0,) * 3, jitter_share=1.0, blur_share=0.0
+    )
     lightest = augment(black).amax((1, 2, 3))
     assert 0.2 < lightest.max() <= 0.25 * 1.25 + 1e-6  # contrast may follow
     assert 0.3 < (lightest > 0.01).float().mean() < 0.65  # else it went below black
@@ -169,7 +171,7 @@ def test_brightness_is_added_so_that_black_becomes_grey() -> None:
 
 
 def test_one_seed_makes_one_batch() -> None:
-    augment, image = BatchAugment(MEAN, STD), normalised()
+    augment, image = Olsson2021Augment(MEAN, STD), normalized()
     torch.manual_seed(3)
     first = [augment(image) for _ in range(4)]
     torch.manual_seed(3)
@@ -180,22 +182,22 @@ def test_one_seed_makes_one_batch() -> None:
 @pytest.mark.parametrize(
     "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 )
-def test_a_batch_comes_back_normalised_and_in_its_dtype(dtype: torch.dtype) -> None:
+def test_a_batch_comes_back_normalized_and_in_its_dtype(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    augment = BatchAugment(MEAN, STD, jitter_share=1.0, blur_share=1.0)
-    augmented = augment(normalised().to(dtype))
+    augment = Olsson2021Augment(MEAN, STD, jitter_share=1.0, blur_share=1.0)
+    augmented = augment(normalized().to(dtype))
     assert augmented.dtype == dtype
     pixels = augmented.double() * torch.tensor(STD)[:, None, None]
     pixels += torch.tensor(MEAN)[:, None, None]
     assert -2e-2 < pixels.min() < 0.2
     assert 0.8 < pixels.max() < 1 + 2e-2
-    still = BatchAugment(MEAN, STD, jitter_share=0.0, blur_share=0.0)
-    torch.testing.assert_close(still(normalised().to(dtype)), normalised().to(dtype))
+    still = Olsson2021Augment(MEAN, STD, jitter_share=0.0, blur_share=0.0)
+    torch.testing.assert_close(still(normalized().to(dtype)), normalized().to(dtype))
 
 
 def test_pixels_of_float64_are_computed_in_float64() -> None:
-    image = normalised(2).double()
-    augment = BatchAugment(MEAN, STD, jitter_share=0.0, blur_share=1.0)
+    image = normalized(2).double()
+    augment = Olsson2021Augment(MEAN, STD, jitter_share=0.0, blur_share=1.0)
     torch.manual_seed(0)
     precise = augment(image.repeat(1, 1, 3, 3))
     torch.manual_seed(0)
@@ -208,7 +210,7 @@ def test_pixels_of_float64_are_computed_in_float64() -> None:
 def test_any_channels_and_the_smallest_sides_work(
     channels: int, size: tuple[int, int]
 ) -> None:
-    augment = BatchAugment((0.5,) * channels, (0.2,) * channels, blur_share=1.0)
+    augment = Olsson2021Augment((0.5,) * channels, (0.2,) * channels, blur_share=1.0)
     image = torch.randn(2, channels, *size).clamp(-2, 2)
     augmented = augment(image)
     assert augmented.shape == image.shape

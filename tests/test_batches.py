@@ -10,7 +10,7 @@ from lightning_classmix import ClassMix, StreetScenesDataModule, Supervised
 from tests import tiny
 
 
-def fit(batch: Any, method: type[Supervised] = ClassMix, **options: Any) -> int:  # noqa: ANN401
+def fit(batch: Any, method: type[Supervised] = ClassMix, **options: Any) -> int:
     model = method(tiny.CLASSES, **{"network": tiny.network()} | options)
     before = [parameter.clone() for parameter in model.student.parameters()]
     trainer = tiny.trainer(max_steps=1)
@@ -18,8 +18,8 @@ def fit(batch: Any, method: type[Supervised] = ClassMix, **options: Any) -> int:
         trainer.fit(model, tiny.loader(batch))
     finally:
         after = list(model.student.parameters())
-        learnt = not all(map(torch.equal, before, after))
-        assert learnt == (trainer.global_step == 1)
+        learned = not all(map(torch.equal, before, after))
+        assert learned == (trainer.global_step == 1)
     return trainer.global_step
 
 
@@ -27,11 +27,11 @@ def test_a_good_batch_trains_without_valid() -> None:
     assert fit(tiny.batch()) == 1
 
 
-def test_a_labelled_part_alone_trains_supervised() -> None:
+def test_a_labeled_part_alone_trains_supervised() -> None:
     assert fit(tiny.batch()["labeled"], Supervised) == 1
 
 
-def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
+def changed(part: str, key: str, value: Any) -> Any:
     batch: Any = tiny.batch()
     batch[part][key] = value
     return batch
@@ -42,12 +42,12 @@ def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
     [
         (
             tiny.batch(unlabeled=1),
-            "the unlabelled batch must hold at least 2 images on",
+            "the unlabeled batch must hold at least 2 images on",
         ),
         (
             changed("labeled", "label", torch.full((2, 8, 8), 7)),
             r"label must be in \[0, 3\) or 255 \(void\), got \[7\]"
-            r" in the first labelled",
+            r" in the first labeled",
         ),
         (changed("labeled", "label", torch.full((2, 8, 8), -1)), r"got \[-1\]"),
         (
@@ -64,11 +64,11 @@ def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
         ),
         (
             changed("labeled", "image", torch.zeros(2, 1, 8, 8)),
-            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\).* labelled",
+            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\).* labeled",
         ),
         (
             changed("unlabeled", "image", torch.zeros(2, 1, 8, 8)),
-            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\) .* unlabelled",
+            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\) .* unlabeled",
         ),
         (
             changed("unlabeled", "valid", torch.ones(2, 8, 8)),
@@ -77,11 +77,11 @@ def changed(part: str, key: str, value: Any) -> Any:  # noqa: ANN401
         (tiny.batch()["labeled"], "'labeled' and 'unlabeled', got .*; use Supervised"),
         (
             {"labeled": {"image": 0}, "unlabeled": {"image": torch.zeros(2, 3, 8, 8)}},
-            r"labelled batch must be a dict with 'image' and 'label', got \['image",
+            r"labeled batch must be a dict with 'image' and 'label', got \['image",
         ),
     ],
 )
-def test_a_bad_batch_is_refused_before_the_first_step(batch: Any, message: str) -> None:  # noqa: ANN401
+def test_a_bad_batch_is_refused_before_the_first_step(batch: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit(batch)
 
@@ -112,11 +112,11 @@ class Pooling(nn.Module):
 
 
 @pytest.mark.parametrize("method", [Supervised, ClassMix])
-def test_a_labelled_batch_of_one_is_refused_for_pooled_batch_norm(
+def test_a_labeled_batch_of_one_is_refused_for_pooled_batch_norm(
     method: type[Supervised],
 ) -> None:
     with pytest.raises(
-        ValueError, match="the labelled batch must hold at least 2 images"
+        ValueError, match="the labeled batch must hold at least 2 images"
     ):
         fit(
             tiny.batch(labeled=1),
@@ -125,7 +125,7 @@ def test_a_labelled_batch_of_one_is_refused_for_pooled_batch_norm(
         )
 
 
-def test_a_labelled_batch_of_one_trains_without_pooling() -> None:
+def test_a_labeled_batch_of_one_trains_without_pooling() -> None:
     assert fit(tiny.batch(labeled=1)) == 1
 
 
@@ -140,6 +140,6 @@ def test_too_few_classes_for_the_data_are_refused() -> None:
     data = StreetScenesDataModule(2, 2, val=1, size=(32, 48), batch_size=2)
     model = Supervised(4, network=nn.Conv2d(3, 4, 1))
     with pytest.raises(
-        ValueError, match=r"label must be in \[0, 4\) or 255 .* labelled"
+        ValueError, match=r"label must be in \[0, 4\) or 255 .* labeled"
     ):
         tiny.trainer(num_sanity_val_steps=0).fit(model, data)

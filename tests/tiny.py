@@ -20,7 +20,7 @@ def pairs(count: int, *, size: tuple[int, int] = (8, 8), seed: int = 0) -> list[
     return list(zip(image, image.argmax(1), strict=True))
 
 
-def data(labeled: int = 6, unlabeled: int = 10, **options: Any) -> Any:  # noqa: ANN401
+def data(labeled: int = 6, unlabeled: int = 10, **options: Any) -> Any:
     """Pair ``labeled`` with ``unlabeled`` such images, in batches of two."""
     return SemiSupervisedDataModule(
         pairs(labeled),
@@ -37,7 +37,7 @@ def network(*, norm: bool = True) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 4, 1), *middle, nn.Conv2d(4, CLASSES, 1))
 
 
-def trainer(**options: Any) -> Trainer:  # noqa: ANN401
+def trainer(**options: Any) -> Trainer:
     """Make a Trainer that writes nothing and says nothing."""
     return Trainer(
         **{
@@ -62,6 +62,6 @@ def batch(
     return {"labeled": {"image": image, "label": label}, "unlabeled": {"image": other}}
 
 
-def loader(*batches: Any) -> DataLoader[Any]:  # noqa: ANN401
+def loader(*batches: Any) -> DataLoader[Any]:
     """Make a loader that hands out the given batches."""
     return DataLoader(dataset=batches, batch_size=None)  # type: ignore[arg-type]

@@ -13,14 +13,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from lightning_classmix.colors import default_palette, to_colours, to_picture
+from lightning_classmix.colors import default_palette, to_colors, to_picture
 
 
 class PredictionWriter(BasePredictionWriter):
     """Write what ``predict`` says as PNG files, as soon as it is said.
 
     ``predictions/labels`` gets index images with a palette, the class per pixel, and
-    ``predictions/overlays`` the classes in colour over the image. Nothing that is there
+    ``predictions/overlays`` the classes in color over the image. Nothing that is there
     already is written over.
 
     Args:
@@ -84,8 +84,8 @@ class PredictionWriter(BasePredictionWriter):
             data = trainer.datamodule  # type: ignore[attr-defined]
             if getattr(data, "channel_order", "rgb") == "bgr":
                 picture = picture[..., ::-1]
-            colours = to_colours(label, palette)
-            overlay = Image.fromarray(_blend(picture, colours))
+            colors = to_colors(label, palette)
+            overlay = Image.fromarray(_blend(picture, colors))
             for kind, file in (("labels", index), ("overlays", overlay)):
                 path = self.predictions / kind / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)

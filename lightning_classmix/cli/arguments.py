@@ -125,7 +125,7 @@ class _Told:
                 value = flag.partition("=")[2]
         return value
 
-    def recipe(self, key: str) -> Any:  # noqa: ANN401 - whatever YAML holds
+    def recipe(self, key: str) -> Any:
         value = None
         for content in self.recipes:
             inner: Any = content
@@ -134,7 +134,7 @@ class _Told:
             value = value if inner is None else inner
         return value
 
-    def value(self, key: str) -> Any:  # noqa: ANN401 - whatever YAML holds
+    def value(self, key: str) -> Any:
         flag = self.flag(key)
         return self.recipe(key) if flag is None else flag
 

@@ -107,7 +107,7 @@ def find_warnings(data: FileDataModule, inspection: Inspection) -> list[str]:
     """Return what is no fault, and may still spoil a training or its score."""
     seen, told = inspection.seen, [*inspection.warnings]
     if len(seen.get("unlabeled", ())) < 2:
-        told.append("there are fewer than 2 unlabelled images: ClassMix needs more")
+        told.append("there are fewer than 2 unlabeled images: ClassMix needs more")
     sizes = {one.size for n in ("labeled", "unlabeled") for one in seen.get(n, ())}
     if len(sizes - {None}) > 1 and data.crop is None and data.size is None:
         told.append("training images differ in size: give crop or size")
@@ -119,11 +119,11 @@ def find_warnings(data: FileDataModule, inspection: Inspection) -> list[str]:
     named = zip(inspection.class_names, found.images, strict=True)
     absent = [name for name, images in named if not images]
     if absent:
-        told.append(f"no labelled image holds {', '.join(absent)}: that is not learnt")
+        told.append(f"no labeled image holds {', '.join(absent)}: that is not learned")
     held = median([*found.per_image.elements()] or [0])
     if held <= _FEW:
         told.append(
-            f"the labelled images hold {held:g} classes in the median: ClassMix has"
+            f"the labeled images hold {held:g} classes in the median: ClassMix has"
             f" {masks(int(held))} different masks to draw for such an image, and gains"
             " less (so its authors explain what it gains on Pascal VOC)"
         )
@@ -157,7 +157,7 @@ def _print(told: dict[str, Any]) -> None:
         console.print()
         console.print(_class_table(told))
         console.print()
-        per_image = Table("classes in a labelled image", "images", "masks", box=None)
+        per_image = Table("classes in a labeled image", "images", "masks", box=None)
         for row in told["classes_per_image"]:
             per_image.add_row(*(str(row[k]) for k in ("classes", "images", "masks")))
         console.print(per_image)

@@ -57,7 +57,7 @@ class Parser(LightningArgumentParser):
         )
         fail(told, status=2)
 
-    def format_help(self, *formatter: Any) -> str:  # noqa: ANN401 - passed on
+    def format_help(self, *formatter: Any) -> str:
         """Return the help, without lists of hundreds of classes."""
         text = super().format_help(*formatter)
         return re.sub(r",\s+known\s+subclasses:[^)]{1500,}\)", ")", text)
@@ -91,7 +91,7 @@ class CommandLine(LightningCLI):
             )
         parser.set_defaults({"model": {"class_path": "lightning_classmix.ClassMix"}})
 
-    def _prepare_subcommand_parser(self, *command: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def _prepare_subcommand_parser(self, *command: Any, **kwargs: Any) -> Any:
         """Print scores once, by `ScoreTable`, and keep no predictions."""
         parser = super()._prepare_subcommand_parser(*command, **kwargs)
         if command[1] in ("validate", "test"):
@@ -100,7 +100,7 @@ class CommandLine(LightningCLI):
             parser.set_defaults({"return_predictions": False})
         return parser
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse recipes, then what the checkpoint says, then flags."""
         if args and args[0] in self.subcommands():
             args = [args[0], *complete(args[1:])]
@@ -131,7 +131,7 @@ class CommandLine(LightningCLI):
                     f" {_plain(given)}; leave it out"
                 )
 
-    def instantiate_trainer(self, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Make the Trainer; what it has no callback or plugin for, ours do."""
         config = self._get(self.config_init, "trainer")
         given = config.callbacks or []
@@ -183,7 +183,7 @@ class CommandLine(LightningCLI):
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         return next((one for one in callbacks if isinstance(one, kind)), None)
 
-    def told_by_data(self, data: LightningDataModule, *, name: str) -> Any:  # noqa: ANN401
+    def told_by_data(self, data: LightningDataModule, *, name: str) -> Any:
         """Return what a data module says of its classes or its images.
 
         What it does not say, the model's own argument does.
@@ -203,11 +203,11 @@ class CommandLine(LightningCLI):
             )
         return told
 
-    def _given(self, name: str) -> Any:  # noqa: ANN401 - whatever was given
+    def _given(self, name: str) -> Any:
         return self._get(self.config, "model").init_args.get(name)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - numbers, or sequences of them
+def _plain(value: Any) -> Any:
     """Return sequences as lists, to be compared."""
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]

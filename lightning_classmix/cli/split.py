@@ -1,4 +1,4 @@
-"""The command ``classmix split``: write down which images are labelled."""
+"""The command ``classmix split``: write down which images are labeled."""
 
 from pathlib import Path
 
@@ -29,5 +29,5 @@ def split(data: FileDataModule, out: Path = Path(SPLIT_FILE)) -> None:
     chosen = data.choose()
     write_split(out, (names[index] for index in chosen))
     Console(soft_wrap=True, markup=False, highlight=False).print(
-        f"{len(chosen)} of {len(names)} labelled images: {out}"
+        f"{len(chosen)} of {len(names)} labeled images: {out}"
     )

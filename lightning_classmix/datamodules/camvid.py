@@ -48,7 +48,7 @@ class CamVidDataModule(FileDataModule):
     Args:
         root: Folder that holds these folders; ``test`` may be missing.
         labeled: How many training images keep their labels: a count, a share in (0, 1],
-            or None for all. The rest are unlabelled images. A smaller subset is part
+            or None for all. The rest are unlabeled images. A smaller subset is part
             of a larger one, and greedily chosen to hold every class first.
         size: Height and width that all images are resized to; None leaves them.
         split: List file of the images that keep their labels, of which ``labeled``
@@ -59,7 +59,7 @@ class CamVidDataModule(FileDataModule):
 
     Source:
         Brostow et al. 2008; Badrinarayanan et al. 2017 (arXiv 1511.00561) for the
-        eleven classes and their colours.
+        eleven classes and their colors.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class CamVidDataModule(FileDataModule):
         *,
         split: str | Path | None = None,
         predict: str | Path | None = None,
-        **kwargs: Any,  # noqa: ANN401 - passed on
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             root,

@@ -35,7 +35,7 @@ class CityscapesDataModule(FileDataModule):
     Args:
         root: Folder that holds ``leftImg8bit`` and ``gtFine``.
         labeled: How many training images keep their labels: a count, a share in (0, 1],
-            or None for all. The rest are unlabelled images. A smaller subset is part
+            or None for all. The rest are unlabeled images. A smaller subset is part
             of a larger one, and greedily chosen to hold every class first.
         split: Name of a split in wide use, such as ``unimatch/1_8``, or list file of
             the images that keep their labels, of which ``labeled`` takes the first;
@@ -46,7 +46,7 @@ class CityscapesDataModule(FileDataModule):
         labels: Kind of the label files: ``labelIds``, or ``labelTrainIds`` as
             cityscapesscripts makes them of the others.
         train_extra: Whether the 20,000 images of ``leftImg8bit/train_extra`` are
-            unlabelled images too. Their coarse labels are not needed.
+            unlabeled images too. Their coarse labels are not needed.
         size: Height and width that all images are resized to; None leaves them.
         crop: Height and width of the training crops.
         predict: Folder of the images to predict; None for those of ``train_extra`` if
@@ -55,7 +55,7 @@ class CityscapesDataModule(FileDataModule):
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
     Source:
-        Cordts et al. 2016 (arXiv 1604.01685); torchvision for the classes and colours.
+        Cordts et al. 2016 (arXiv 1604.01685); torchvision for the classes and colors.
     """
 
     splits_of = "cityscapes"
@@ -72,7 +72,7 @@ class CityscapesDataModule(FileDataModule):
         crop: tuple[int, int] | None = (801, 801),
         predict: str | Path | None = None,
         seed: int = 0,
-        **kwargs: Any,  # noqa: ANN401 - passed on
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             root,

@@ -28,23 +28,23 @@ from lightning_classmix.datasets.transforms import plain_pipeline
 from lightning_classmix.ops import VOID
 
 SPLIT_FILE = "split.txt"
-"""What the labelled images of a run are written to, in its folder."""
+"""What the labeled images of a run are written to, in its folder."""
 
 
 class FileDataModule(SemiSupervisedDataModule):
     """The part that data modules over image and label files share.
 
     A subclass tells its files and what their label values mean. Before the first step
-    all files are looked for, and the first 1,000 labelled images of each set and 100
-    unlabelled ones are read, so that a fault is one error that names its file.
+    all files are looked for, and the first 1,000 labeled images of each set and 100
+    unlabeled ones are read, so that a fault is one error that names its file.
 
     Args:
         root: Folder of the data set.
-        labeled: How many of the labelled images keep their labels: a count, a share in
+        labeled: How many of the labeled images keep their labels: a count, a share in
             (0, 1], or None for all.
         split: Which of them, in which order: the name of a known split or the path of
             a list file; None draws them.
-        predict: Folder of the images to predict; None for the unlabelled ones.
+        predict: Folder of the images to predict; None for the unlabeled ones.
         seed: Decides which images keep their labels if there is no ``split``.
         num_workers: Worker processes of each loader; 0 loads in the main process, None
             takes half of the cores, at most 4.
@@ -63,7 +63,7 @@ class FileDataModule(SemiSupervisedDataModule):
         predict: str | Path | None,
         seed: int,
         num_workers: int | None = None,
-        **kwargs: Any,  # noqa: ANN401 - passed on
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             labeled=(),
@@ -151,7 +151,7 @@ class FileDataModule(SemiSupervisedDataModule):
         super().setup(stage)
 
     def choose(self) -> list[int]:
-        """Return which of the labelled images keep their labels, in order of the split.
+        """Return which of the labeled images keep their labels, in order of the split.
 
         All labels are read if a subset is to be drawn, and none if it is given.
         """
@@ -178,7 +178,7 @@ class FileDataModule(SemiSupervisedDataModule):
             unlabeled = Paths([*pool.images.take(rest).strings(), *unlabeled.strings()])
         if len(unlabeled) == 1:
             rank_zero_warn(
-                f"{unlabeled[0]} is left out: one unlabelled image is no use, as each"
+                f"{unlabeled[0]} is left out: one unlabeled image is no use, as each"
                 " is pasted into another; add more, or use Supervised"
             )
             unlabeled = Paths()
@@ -233,7 +233,7 @@ class FileDataModule(SemiSupervisedDataModule):
         present[:, VOID] = False
         return present
 
-    def train_dataloader(self) -> Any:  # noqa: ANN401 - as its parent's
+    def train_dataloader(self) -> Any:
         """Return the loader of batches, and write the split to the run's folder."""
         trainer = self.trainer
         if trainer is not None and trainer.loggers and trainer.log_dir:
@@ -254,7 +254,7 @@ class FileDataModule(SemiSupervisedDataModule):
         """Take over the base seed of the run that is resumed.
 
         Raises:
-            ValueError: If other images were labelled there.
+            ValueError: If other images were labeled there.
         """
         super().load_state_dict(state)
         if "fit" not in self._checked or "split" not in state:
@@ -263,7 +263,7 @@ class FileDataModule(SemiSupervisedDataModule):
         if then != now:
             other = sorted(then ^ now)
             raise ValueError(
-                "the labelled images of a resumed run must be those that it began with,"
+                "the labeled images of a resumed run must be those that it began with,"
                 f" got {len(now)} for {len(then)}, of which {len(then & now)} are the"
                 f" same ({other[0]} is not); give the same labeled, seed and split, or"
                 f" that run's {SPLIT_FILE} as split"

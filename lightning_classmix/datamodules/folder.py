@@ -13,9 +13,9 @@ from lightning_classmix.datasets.class_info import Classes, read_classes
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import list_images, stem
 from lightning_classmix.datasets.label_map import (
-    COLOUR,
+    COLOR,
     check_classes,
-    colour_value,
+    color_value,
     raw_value,
 )
 from lightning_classmix.datasets.pairing import pair_up, read_list
@@ -28,30 +28,30 @@ CLASSES_FILE = "classes.yaml"
 class FolderDataModule(FileDataModule):
     """Images in a folder, some of them with labels.
 
-    ``images`` and ``labels`` hold labelled images and their labels under the same
+    ``images`` and ``labels`` hold labeled images and their labels under the same
     names, ``unlabeled`` the other images. Without ``unlabeled``, an image that has no
-    label is an unlabelled one; with it, that is a fault. ``val/images`` and
-    ``val/labels`` are there to validate on; without them every fifth labelled image
+    label is an unlabeled one; with it, that is a fault. ``val/images`` and
+    ``val/labels`` are there to validate on; without them every fifth labeled image
     is held out. ``test`` is like ``val``, and may be missing. Lists of files may take
     the place of the folders.
 
     Labels are PNG, TIFF or BMP files: the class of each pixel from 0 on and 255 for
     void, of 8 or 16 bits, as numbers or as indices of a palette; 0 and 255 for two
-    classes; or colours, of which ``palette`` or ``label_map`` is the table. What
+    classes; or colors, of which ``palette`` or ``label_map`` is the table. What
     ``classes.yaml`` in the folder says of ``num_classes``, ``class_names``, ``palette``
     and ``label_map`` stands for these arguments.
 
     Args:
         root: Folder that holds these folders.
-        num_classes: Number of classes; None for the number of names or colours, else
+        num_classes: Number of classes; None for the number of names or colors, else
             for the largest class in the labels, those of ``val`` too, plus one.
         class_names: Names of the classes, from 0 on.
-        palette: Colours of the classes, RGB in [0, 255], from 0 on: those of pictures,
-            and of labels that hold colours.
+        palette: Colors of the classes, RGB in [0, 255], from 0 on: those of pictures,
+            and of labels that hold colors.
         label_map: Class of each raw value in the label files, or 255 for void; a raw
-            value is a number or a colour '#rrggbb'.
-        labeled: How many labelled images keep their labels: a count, a share in (0, 1],
-            or None for all. The rest are used as unlabelled images. A smaller subset
+            value is a number or a color '#rrggbb'.
+        labeled: How many labeled images keep their labels: a count, a share in (0, 1],
+            or None for all. The rest are used as unlabeled images. A smaller subset
             is part of a larger one, and greedily chosen to hold every class first.
         split: List file of the images that keep their labels, of which ``labeled``
             takes the first; None draws them.
@@ -62,7 +62,7 @@ class FolderDataModule(FileDataModule):
         test_list: The same of the images to test on.
         crop: Height and width of the training crops; None takes whole images, which
             must then be of one size.
-        predict: Folder of the images to predict; None for the unlabelled ones.
+        predict: Folder of the images to predict; None for the unlabeled ones.
         seed: Decides which images keep their labels if there is no ``split``.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
     """
@@ -83,7 +83,7 @@ class FolderDataModule(FileDataModule):
         crop: tuple[int, int] | None = (320, 320),
         predict: str | Path | None = None,
         seed: int = 0,
-        **kwargs: Any,  # noqa: ANN401 - passed on
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             root,
@@ -121,7 +121,7 @@ class FolderDataModule(FileDataModule):
 
     @property
     def palette(self) -> Sequence[tuple[int, int, int]] | None:
-        """Colours of the classes, RGB in [0, 255]; None if nothing tells them."""
+        """Colors of the classes, RGB in [0, 255]; None if nothing tells them."""
         return self._told.palette
 
     @cached_property
@@ -157,9 +157,9 @@ class FolderDataModule(FileDataModule):
             classes = {0: 0, VOID: 1}
         else:
             classes = {value: value for value in (*range(self.num_classes), VOID)}
-        if palette and not any(value & COLOUR for value in classes):
+        if palette and not any(value & COLOR for value in classes):
             classes |= {
-                colour_value(*colour): label for label, colour in enumerate(palette)
+                color_value(*color): label for label, color in enumerate(palette)
             }
         check_classes(classes, self.num_classes)
         return classes
@@ -175,7 +175,7 @@ class FolderDataModule(FileDataModule):
         )
 
     def list_files(self) -> Files:
-        """Return the files; without ``val``, every fifth labelled image is held out."""
+        """Return the files; without ``val``, every fifth labeled image is held out."""
         if self.lists["train"] is not None:
             path = self._list(self.lists["train"])
             labeled, unlabeled, faults = read_list(path, self.root)
@@ -232,12 +232,12 @@ class FolderDataModule(FileDataModule):
         held = range(_FIFTH - 1, len(pairs), _FIFTH)
         if held:
             rank_zero_info(
-                f"{len(held)} of {len(pairs)} labelled images are held out for"
+                f"{len(held)} of {len(pairs)} labeled images are held out for"
                 f" validation, every fifth: there is no {self.root / 'val'}"
             )
         else:
             rank_zero_warn(
-                f"nothing is validated: {len(pairs)} labelled images are too few to"
+                f"nothing is validated: {len(pairs)} labeled images are too few to"
                 f" hold every fifth out, and there is no {self.root / 'val'}"
             )
         rest = [index for index in range(len(pairs)) if index not in held]

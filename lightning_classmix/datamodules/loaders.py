@@ -5,7 +5,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from lightning_classmix.datasets.samplers import EveryItemOnce, PassSampler
+from lightning_classmix.datasets.samplers import (
+    InfiniteShuffleSampler,
+    UnpaddedDistributedSampler,
+)
 from lightning_classmix.datasets.views import TrainingView
 
 
@@ -32,7 +35,7 @@ def training_loader(
         rank: Rank of this process.
         pin_memory: Whether batches go on to a GPU.
     """
-    sampler = PassSampler(
+    sampler = InfiniteShuffleSampler(
         view, length=steps * batch_size, seed=seed, num_replicas=devices, rank=rank
     )
     return ResumableLoader(
@@ -60,7 +63,7 @@ def evaluation_loader(
 
     On several devices each image is on one of them.
     """
-    share = EveryItemOnce(view, num_replicas=devices, rank=rank)
+    share = UnpaddedDistributedSampler(view, num_replicas=devices, rank=rank)
     return DataLoader(
         dataset=view,
         sampler=share if devices > 1 else None,
@@ -72,7 +75,7 @@ def evaluation_loader(
     )
 
 
-def collate(items: list[dict[str, Any]]) -> Any:  # noqa: ANN401 - a batch
+def collate(items: list[dict[str, Any]]) -> Any:
     """Stack items to a batch.
 
     Raises:
@@ -91,7 +94,7 @@ def collate(items: list[dict[str, Any]]) -> Any:  # noqa: ANN401 - a batch
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A DataLoader over a `PassSampler` that keeps its place in a checkpoint.
+    """A DataLoader that keeps the position of its sampler in a checkpoint.
 
     Lightning saves and restores the state; batches count when they are handed out, not
     when a worker prepares them. Takes the keyword arguments of ``DataLoader``.
@@ -103,7 +106,7 @@ class ResumableLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches of the sampler's epoch that were not consumed before."""
         self.consumed = 0
-        if isinstance(self.sampler, PassSampler):
+        if isinstance(self.sampler, InfiniteShuffleSampler):
             if self._resumed is not None and self._resumed[0] == self.sampler.epoch:
                 self.consumed = self._resumed[1]
             self.sampler.start = self.consumed * (self.batch_size or 1)

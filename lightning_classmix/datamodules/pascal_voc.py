@@ -56,7 +56,7 @@ class PascalVOCDataModule(FileDataModule):
             in ``ImageSets/Segmentation`` if there is one, else by the common list; or
             ``train``.
         labeled: How many training images keep their labels: a count, a share in (0, 1],
-            or None for all. The rest are unlabelled images. A smaller subset is part
+            or None for all. The rest are unlabeled images. A smaller subset is part
             of a larger one, and greedily chosen to hold every class first.
         split: Name of a split in wide use, such as ``unimatch/1_8``, or list file of
             the images that keep their labels, of which ``labeled`` takes the first;
@@ -69,7 +69,7 @@ class PascalVOCDataModule(FileDataModule):
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
     Source:
-        Everingham et al. 2010; its development kit for the colours. Hariharan et al.
+        Everingham et al. 2010; its development kit for the colors. Hariharan et al.
         2011 for the labels of ``train_aug``.
     """
 
@@ -86,7 +86,7 @@ class PascalVOCDataModule(FileDataModule):
         crop: tuple[int, int] | None = (321, 321),
         predict: str | Path | None = None,
         seed: int = 0,
-        **kwargs: Any,  # noqa: ANN401 - passed on
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             root,

@@ -1,4 +1,4 @@
-"""Labelled and unlabelled loaders, side by side."""
+"""Labeled and unlabeled loaders, side by side."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,27 +29,27 @@ from lightning_classmix.datasets.views import (
 
 
 class SemiSupervisedDataModule(LightningDataModule):
-    """Pair a labelled with an unlabelled data set.
+    """Pair a labeled with an unlabeled data set.
 
-    An epoch is one pass over the unlabelled set: ``len(unlabeled) //
+    An epoch is one pass over the unlabeled set: ``len(unlabeled) //
     unlabeled_batch_size`` steps (divided by the number of devices), at least one; what
-    is left over opens the next pass. Without an unlabelled set it is one pass over the
-    labelled set. The labelled images run beside it in passes of their own, shuffled
+    is left over opens the next pass. Without an unlabeled set it is one pass over the
+    labeled set. The labeled images run beside it in passes of their own, shuffled
     anew at each. All training batches are full. Batch sizes are per device.
 
     Args:
         labeled: Data set of (image, label): tuples, or dicts with these keys. PIL
-            images and uint8 arrays are augmented and normalised; float tensors
+            images and uint8 arrays are augmented and normalized; float tensors
             ``(C, H, W)`` pass untouched. Labels hold the class per pixel, 255 for void.
         unlabeled: Data set of images; of an item with a label only the image is kept.
             None for `Supervised`.
         val: Data set of (image, label) to validate on.
         test: Data set of (image, label) to test on.
         predict: Data set of images, or of dicts with ``image`` and ``name``.
-        transform: Albumentations pipeline for training images, labelled or not, or the
+        transform: Albumentations pipeline for training images, labeled or not, or the
             file that ``albumentations.save`` wrote it to, or what its ``to_dict`` says,
             in place of the standard one
-            (and of ``crop``, ``scale``, ``flip``, ``jitter``); normalisation follows.
+            (and of ``crop``, ``scale``, ``flip``, ``jitter``); normalization follows.
         size: Height and width that all images are resized to; None leaves them. Labels
             follow in training; those of validation and test keep their size, which
             scores refer to.
@@ -60,7 +60,7 @@ class SemiSupervisedDataModule(LightningDataModule):
         scale: Smallest and largest factor on a training image's size before the crop;
             unused without ``crop``.
         flip: Mirror every second training image.
-        jitter: Strength of the colour jitter of labelled images, in [0, 1]; unlabelled
+        jitter: Strength of the color jitter of labeled images, in [0, 1]; unlabeled
             ones get none, so that the teacher sees them as they are, nor do images of
             other than 1 or 3 channels.
         mean: Mean of the image channels, in [0, 1], in ``channel_order``.
@@ -68,10 +68,10 @@ class SemiSupervisedDataModule(LightningDataModule):
         channel_order: Order that the channels of PIL images and uint8 arrays, which
             are ``rgb``, come in: ``bgr`` for weights from Caffe.
         mark_padding: Whether pixels that the crop padded are not ``valid`` in
-            unlabelled images, and so neither drawn nor learnt; in labels they are void
+            unlabeled images, and so neither drawn nor learned; in labels they are void
             in any case.
-        batch_size: Labelled images a step.
-        unlabeled_batch_size: Unlabelled images a step, at least 2; ``batch_size`` if
+        batch_size: Labeled images a step.
+        unlabeled_batch_size: Unlabeled images a step, at least 2; ``batch_size`` if
             None.
         val_batch_size: Images a step of validation and test; 1 fits images of any size.
         steps_per_epoch: Steps of an epoch, in place of the rule above.
@@ -80,10 +80,10 @@ class SemiSupervisedDataModule(LightningDataModule):
             and their augmentation follow ``seed_everything`` instead.
         num_classes: Number of classes, C.
         class_names: Their names.
-        palette: Their colours, RGB in [0, 255].
+        palette: Their colors, RGB in [0, 255].
 
     Raises:
-        ValueError: If there is no labelled image, fewer than two unlabelled ones, a
+        ValueError: If there is no labeled image, fewer than two unlabeled ones, a
             batch is too small, or ``resize_labels`` lacks a ``size``.
 
     Example:
@@ -178,7 +178,7 @@ class SemiSupervisedDataModule(LightningDataModule):
 
     @property
     def unlabeled_batch_size(self) -> int:
-        """Unlabelled images a step; follows ``batch_size`` unless it was given."""
+        """Unlabeled images a step; follows ``batch_size`` unless it was given."""
         given = self._unlabeled_batch_size
         return self.batch_size if given is None else given
 
@@ -194,7 +194,7 @@ class SemiSupervisedDataModule(LightningDataModule):
 
     @property
     def palette(self) -> Sequence[tuple[int, int, int]] | None:
-        """Colours of the classes, RGB in [0, 255]."""
+        """Colors of the classes, RGB in [0, 255]."""
         return self._palette
 
     def setup(self, stage: str) -> None:
@@ -216,7 +216,7 @@ class SemiSupervisedDataModule(LightningDataModule):
         if self.unlabeled is not None and len(self.unlabeled) < 2:
             raise ValueError(
                 f"unlabeled must hold at least 2 images, got {len(self.unlabeled)};"
-                " use Supervised for no unlabelled images"
+                " use Supervised for no unlabeled images"
             )
         self._warn_of_repeats("labeled", self.labeled, self.batch_size)
         if self.unlabeled is not None:

@@ -13,19 +13,19 @@ _VAL, _TEST = 1_000_000, 2_000_000  # numbers of the first scenes: the sets are 
 
 
 class StreetScenesDataModule(SemiSupervisedDataModule):
-    """Generated street scenes, a few of them labelled.
+    """Generated street scenes, a few of them labeled.
 
-    Seven classes: sky, building, road, sidewalk, tree, car, person. The labelled scenes
+    Seven classes: sky, building, road, sidewalk, tree, car, person. The labeled scenes
     show every class as soon as their number allows it. No image is read from anywhere:
     for trying things out, for demos and tests.
 
     Args:
-        labeled: Number of labelled scenes.
-        unlabeled: Number of unlabelled scenes; 0 for `Supervised`.
+        labeled: Number of labeled scenes.
+        unlabeled: Number of unlabeled scenes; 0 for `Supervised`.
         val: Number of scenes to validate on; 0 for none.
         test: Number of scenes to test on; 0 for none.
         size: Height and width in pixels.
-        seed: Of the scenes and of the choice of the labelled ones.
+        seed: Of the scenes and of the choice of the labeled ones.
         val_batch_size: Scenes a step of validation and test.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
@@ -46,7 +46,7 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
         seed: int = 0,
         *,
         val_batch_size: int = 10,
-        **kwargs: Any,  # noqa: ANN401 - passed on
+        **kwargs: Any,
     ) -> None:
         pool = StreetScenes(labeled + unlabeled, size=size, seed=seed)
         rest = range(labeled, labeled + unlabeled)
@@ -70,7 +70,7 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
         self._drawn = False
 
     def setup(self, stage: str) -> None:
-        """Choose the labelled scenes, the first time that the training sets are due."""
+        """Choose the labeled scenes, the first time that the training sets are due."""
         if stage == "fit" and not self._drawn:
             classes = np.arange(len(CLASS_NAMES))
             present = np.array(

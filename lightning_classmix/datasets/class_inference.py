@@ -10,17 +10,17 @@ from lightning.pytorch.utilities import rank_zero_warn
 from lightning_classmix.datasets.file_checks import LabelFacts, gather
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
-from lightning_classmix.datasets.label_map import COLOUR, grey_of, told
+from lightning_classmix.datasets.label_map import COLOR, gray_of, told
 from lightning_classmix.ops import VOID
 
 _STEPS = 2  # values between 0 and 255, up to a bright one, that are no classes
 
 
 class LabelValues:
-    """The values that label files hold; grey colours count as their grey.
+    """The values that label files hold; gray colors count as their gray.
 
     Args:
-        parts: Labelled files, with what was read of them.
+        parts: Labeled files, with what was read of them.
         faults: What is known to be wrong with files; tells why there are no values.
         remedy: Where a user may say what the values mean.
     """
@@ -38,7 +38,7 @@ class LabelValues:
         for files, read in parts:
             self.files += files.labels or ()
             self.faults += read.faults
-            values = grey_of(read.values)
+            values = gray_of(read.values)
             counted += [(values[row > 0], row[row > 0]) for row in read.counts]
         facts = gather(counted)
         self.values, self.present = facts.values, facts.counts > 0
@@ -56,17 +56,17 @@ class LabelValues:
         """Return the largest class plus one, and warn if classes below it are absent.
 
         Raises:
-            ValueError: If there are colours, a number beyond 255, or less than two
+            ValueError: If there are colors, a number beyond 255, or less than two
                 classes.
         """
         values = self.values
-        colours = values[values >= COLOUR]
-        if len(colours):
+        colors = values[values >= COLOR]
+        if len(colors):
             raise ValueError(
-                f"labels of colours must have a table, got {self._example(colours[0])};"
+                f"labels of colors must have a table, got {self._example(colors[0])};"
                 f" give palette or label_map, {self.remedy}"
             )
-        beyond = values[(values > VOID) & (values < COLOUR)]
+        beyond = values[(values > VOID) & (values < COLOR)]
         if len(beyond):
             raise ValueError(
                 "labels must hold classes in [0, 254] or 255 for void, got"
@@ -103,7 +103,7 @@ class LabelValues:
             raise ValueError(
                 f"labels must not be smoothed, got 0, 255 and {len(between)} values"
                 f" between, such as {self._example(between[0])}; resize masks by their"
-                f" nearest neighbour, or give num_classes or label_map, {self.remedy}"
+                f" nearest neighbor, or give num_classes or label_map, {self.remedy}"
             )
 
     def _example(self, value: int) -> str:

@@ -11,14 +11,14 @@ from lightning_classmix.ops import VOID
 
 
 class Classes(NamedTuple):
-    """Names, colours and raw values of classes; None for what is not known."""
+    """Names, colors and raw values of classes; None for what is not known."""
 
     class_names: Sequence[str] | None = None
     """In order of the classes, from 0 on."""
     palette: Sequence[tuple[int, int, int]] | None = None
     """RGB in [0, 255], in order of the classes."""
     label_map: Mapping[int | str, int] | None = None
-    """Class, or 255 for void, of each number or colour ``#rrggbb``."""
+    """Class, or 255 for void, of each number or color ``#rrggbb``."""
     num_classes: int | None = None
     """How many there are, C."""
 
@@ -30,21 +30,21 @@ class Classes(NamedTuple):
         if names is not None and len({*names}) < len(names):
             raise ValueError(f"class_names must differ, got {list(names)}{where}")
         if palette is not None and not (
-            palette and _all(palette, Sequence) and all(map(_is_colour, palette))
+            palette and _all(palette, Sequence) and all(map(_is_color, palette))
         ):
             raise ValueError(
-                "palette must be a list of colours, each of three numbers in [0, 255],"
+                "palette must be a list of colors, each of three numbers in [0, 255],"
                 f" got {palette}{where}"
             )
         if names and palette and len(names) != len(palette):
             raise ValueError(
                 f"class_names and palette must be as many, got {len(names)} names and"
-                f" {len(palette)} colours{where}"
+                f" {len(palette)} colors{where}"
             )
         listed = names or palette
         if listed and self.num_classes not in (None, len(listed)):
             raise ValueError(
-                f"num_classes must be that of the names and colours, {len(listed)}, got"
+                f"num_classes must be that of the names and colors, {len(listed)}, got"
                 f" {self.num_classes}{where}"
             )
         table = self.label_map
@@ -87,14 +87,14 @@ def read_classes(path: Path) -> Classes:
         raise ValueError(f"{path} must hold {', '.join(known)}, got {told}")
     classes = Classes(**content)
     classes.check(f" in {path}")
-    colours = classes.palette and [(r, g, b) for r, g, b in classes.palette]
-    return classes._replace(palette=colours)
+    colors = classes.palette and [(r, g, b) for r, g, b in classes.palette]
+    return classes._replace(palette=colors)
 
 
-def _all(values: Any, kind: type) -> bool:  # noqa: ANN401 - whatever YAML holds
+def _all(values: Any, kind: type) -> bool:
     listed = isinstance(values, Sequence) and not isinstance(values, str)
     return listed and all(isinstance(value, kind) for value in values)
 
 
-def _is_colour(colour: Any) -> bool:  # noqa: ANN401 - whatever YAML holds
-    return _all(colour, int) and len(colour) == 3 and all(0 <= c <= 255 for c in colour)
+def _is_color(color: Any) -> bool:
+    return _all(color, int) and len(color) == 3 and all(0 <= c <= 255 for c in color)

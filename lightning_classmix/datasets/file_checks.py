@@ -17,9 +17,9 @@ from lightning_classmix.ops import VOID
 _Result = TypeVar("_Result")
 
 CHECKED_UNLABELED = 100
-"""Unlabelled images that are read to their end before the first step."""
+"""Unlabeled images that are read to their end before the first step."""
 CHECKED = 1000
-"""Labelled images of a set that are read to their end before the first step."""
+"""Labeled images of a set that are read to their end before the first step."""
 
 
 class LabelFacts(NamedTuple):
@@ -45,7 +45,7 @@ def read_facts(files: ImageFiles) -> LabelFacts:
             faults.append(str(error))
             return nothing
 
-    counted = for_each(read, range(len(files)), "Reading labels")
+    counted = parallel_map(read, range(len(files)), "Reading labels")
     return gather(counted)._replace(faults=sorted(faults))
 
 
@@ -79,7 +79,7 @@ def check_first(files: ImageFiles) -> None:
         return None, values == [0, VOID]
 
     count = CHECKED_UNLABELED if files.labels is None else CHECKED
-    looked = for_each(look, range(min(len(files), count)), "Checking images")
+    looked = parallel_map(look, range(min(len(files), count)), "Checking images")
     raise_faults(fault for fault, _ in looked if fault)
     hollow = [index for index, (_, alone) in enumerate(looked) if alone]
     told = files.label_map is not None and files.label_map.may_hide_a_class
@@ -95,7 +95,7 @@ def hollow_labels(count: int, example: Path) -> str:
     )
 
 
-def for_each(
+def parallel_map(
     task: Callable[[int], _Result], items: Sequence[int], title: str
 ) -> list[_Result]:
     """Do ``task`` to all items, side by side, with a bar if that takes its time."""

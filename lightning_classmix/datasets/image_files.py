@@ -18,7 +18,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
 
     Args:
         images: Files of the images.
-        labels: Files of their labels, in the same order; None for unlabelled images.
+        labels: Files of their labels, in the same order; None for unlabeled images.
         label_map: What the raw values of the labels mean.
         root: Folder that the names of the images are told from.
     """
@@ -73,7 +73,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
     def raw_label(self, index: int) -> NDArray[np.integer]:
         """Return the raw values of a label, ``(H, W)``."""
         if self.labels is None:
-            raise TypeError("raw_label must be of labelled images, got unlabelled ones")
+            raise TypeError("raw_label must be of labeled images, got unlabeled ones")
         return read_label(self.labels[index])
 
     def check_size(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from lightning_classmix.datasets.label_map import COLOUR
+from lightning_classmix.datasets.label_map import COLOR
 from lightning_classmix.datasets.paths import Paths
 
 _SHOWN = 20  # faults that one error lists
@@ -81,8 +81,8 @@ def read_image(path: Path) -> Image.Image:
 def read_label(path: Path) -> NDArray[np.integer]:
     """Read the raw values of a label file, ``(H, W)``.
 
-    An index or palette image holds uint8, or uint16 of 16 bits. A colour is read as
-    int64 ``COLOUR | 0xRRGGBB``.
+    An index or palette image holds uint8, or uint16 of 16 bits. A color is read as
+    int64 ``COLOR | 0xRRGGBB``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -95,17 +95,17 @@ def read_label(path: Path) -> NDArray[np.integer]:
         )
     if image.mode in ("RGB", "RGBA"):
         red, green, blue = np.moveaxis(np.asarray(image), -1, 0)[:3].astype(np.int64)
-        colours: NDArray[np.int64] = COLOUR | red << 16 | green << 8 | blue
-        return colours
+        colors: NDArray[np.int64] = COLOR | red << 16 | green << 8 | blue
+        return colors
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.uint16)
     if image.mode not in ("L", "LA", "P", "1"):
         raise ValueError(
-            "a label must be an index, palette or colour image, got mode"
+            "a label must be an index, palette or color image, got mode"
             f" {image.mode} in {path}"
         )
     values = np.asarray(image.getchannel(0)).astype(np.uint8)
-    # Grey values of 2 and 4 bits come stretched to 8.
+    # Gray values of 2 and 4 bits come stretched to 8.
     return values // {2: 85, 4: 17}.get(_bits(path), 1) if image.mode == "L" else values
 
 

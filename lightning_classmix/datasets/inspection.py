@@ -13,9 +13,9 @@ from PIL import Image
 
 from lightning_classmix.datasets.file_checks import (
     LabelFacts,
-    for_each,
     gather,
     hollow_labels,
+    parallel_map,
 )
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import read_image
@@ -50,7 +50,7 @@ class FileData(Protocol):
         ...
 
     def choose(self) -> list[int]:
-        """Return which of the labelled images keep their labels."""
+        """Return which of the labeled images keep their labels."""
         ...
 
 
@@ -89,7 +89,7 @@ class Inspection(NamedTuple):
     """Every image, by ``labeled``, ``unlabeled``, ``val`` and ``test``."""
     class_names: Sequence[str]
     classes: dict[str, ClassCounts]
-    """What the labels of each labelled part hold; nothing if they tell no classes."""
+    """What the labels of each labeled part hold; nothing if they tell no classes."""
     duplicates: list[list[tuple[str, Path]]]
     """Images of the same pixels, each with its part."""
     faults: list[str]
@@ -126,7 +126,7 @@ def inspect(data: FileData) -> Inspection:
 def _read(
     data: FileData,
 ) -> tuple[dict[str, list[Seen]], list[str], dict[str, ImageFiles]]:
-    """Read all files; return what they look like, the faults, and the labelled parts.
+    """Read all files; return what they look like, the faults, and the labeled parts.
 
     The data module learns what the labels hold, so that they are read only once.
     """
@@ -168,7 +168,7 @@ def _look_at(files: ImageFiles, name: str) -> list[Seen]:
             faults.append(str(error))
         return Seen(path, size, channels, digest, counts, faults)
 
-    return for_each(look, range(len(files)), f"Reading {name}")
+    return parallel_map(look, range(len(files)), f"Reading {name}")
 
 
 def _classes(
@@ -216,7 +216,7 @@ def _hollow(
 def _dealt_out(
     data: FileData, seen: dict[str, list[Seen]], faults: list[str]
 ) -> dict[str, list[Seen]]:
-    """Move the images that do not keep their labels to the unlabelled ones."""
+    """Move the images that do not keep their labels to the unlabeled ones."""
     try:
         kept = {*data.choose()}
     except (ValueError, OSError) as error:

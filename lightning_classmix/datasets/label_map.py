@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from lightning_classmix.ops import VOID
 
-COLOUR = 1 << 24
-"""Bit that tells the raw value of a colour, ``COLOUR | 0xRRGGBB``, from a number."""
+COLOR = 1 << 24
+"""Bit that tells the raw value of a color, ``COLOR | 0xRRGGBB``, from a number."""
 
 _SHOWN = 10  # values that one error lists
 _TABLE = 1 << 16
 
 
-def colour_value(red: int, green: int, blue: int) -> int:
-    """Return the raw value that stands for a colour."""
-    return COLOUR | red << 16 | green << 8 | blue
+def color_value(red: int, green: int, blue: int) -> int:
+    """Return the raw value that stands for a color."""
+    return COLOR | red << 16 | green << 8 | blue
 
 
 def raw_value(key: int | str) -> int:
@@ -28,38 +28,38 @@ def raw_value(key: int | str) -> int:
         ValueError: If ``key`` is neither.
 
     Example:
-        >>> raw_value(7), raw_value("#0000ff") == colour_value(0, 0, 255)
+        >>> raw_value(7), raw_value("#0000ff") == color_value(0, 0, 255)
         (7, True)
     """
     text = str(key)
     if text.isdecimal() and int(text) < _TABLE:
         return int(text)
     if re.fullmatch("#[0-9a-fA-F]{6}", text):
-        return COLOUR | int(text[1:], 16)
+        return COLOR | int(text[1:], 16)
     raise ValueError(
-        f"a raw value must be in [0, {_TABLE - 1}] or a colour '#rrggbb', got {key!r}"
+        f"a raw value must be in [0, {_TABLE - 1}] or a color '#rrggbb', got {key!r}"
     )
 
 
-def grey_of(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return raw values with the grey colours as numbers; others stay."""
-    grey = values & 0xFF
-    return np.where(values == (COLOUR | grey * 0x010101), grey, values)
+def gray_of(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return raw values with the gray colors as numbers; others stay."""
+    gray = values & 0xFF
+    return np.where(values == (COLOR | gray * 0x010101), gray, values)
 
 
 class LabelMap:
     """The class of each raw value that may occur in a label file.
 
     Args:
-        classes: Raw value to class, or to 255 for void. If it knows no colour, a grey
-            one counts as its grey value.
+        classes: Raw value to class, or to 255 for void. If it knows no color, a gray
+            one counts as its gray value.
     """
 
     def __init__(self, classes: Mapping[int, int]) -> None:
         self.known = classes
-        if not any(value & COLOUR for value in classes):
-            greys = {colour_value(v, v, v): c for v, c in classes.items() if v < 256}
-            classes = {**classes, **greys}
+        if not any(value & COLOR for value in classes):
+            grays = {color_value(v, v, v): c for v, c in classes.items() if v < 256}
+            classes = {**classes, **grays}
         self._raw = np.array(sorted(classes), np.int64)
         self._classes = np.array([classes[v] for v in sorted(classes)], np.int16)
         self._table = np.full(_TABLE, -1, np.int16)
@@ -133,22 +133,22 @@ def told(value: int) -> str:
     """Return a raw value as a user writes it.
 
     Example:
-        >>> told(7), told(colour_value(0, 0, 255))
+        >>> told(7), told(color_value(0, 0, 255))
         ('7', '#0000ff')
     """
-    return f"#{value - COLOUR:06x}" if value & COLOUR else str(value)
+    return f"#{value - COLOR:06x}" if value & COLOR else str(value)
 
 
 def _ranges(values: Collection[int]) -> str:
-    """Tell whole numbers in words, such as ``0 to 10, 255``, and then colours."""
-    numbers = sorted(value for value in values if not value & COLOUR)
+    """Tell whole numbers in words, such as ``0 to 10, 255``, and then colors."""
+    numbers = sorted(value for value in values if not value & COLOR)
     starts = [n for n in numbers if n - 1 not in values]
     ends = [n for n in numbers if n + 1 not in values]
     parts = [
         str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)
     ]
-    colours = sorted(value for value in values if value & COLOUR)
-    return ", ".join(parts + [told(value) for value in colours])
+    colors = sorted(value for value in values if value & COLOR)
+    return ", ".join(parts + [told(value) for value in colors])
 
 
 def check_classes(label_map: Mapping[int, int], num_classes: int) -> None:

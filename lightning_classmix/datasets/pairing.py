@@ -70,7 +70,7 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
         root: Folder that the names in it are relative to.
 
     Returns:
-        The labelled images, the unlabelled ones, and every fault with its file: one
+        The labeled images, the unlabeled ones, and every fault with its file: one
         that is missing or occurs twice, a label with loss.
 
     Raises:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, DistributedSampler
 from lightning_classmix.ops import derive_seed
 
 
-class PassSampler(DistributedSampler[Any]):
+class InfiniteShuffleSampler(DistributedSampler[Any]):
     """Deal an endless stream of shuffled passes out to the ranks, an epoch at a time.
 
     The stream is one permutation of the data set after another, each pass shuffled
@@ -59,7 +59,7 @@ class PassSampler(DistributedSampler[Any]):
         return torch.randperm(count, generator=generator)
 
 
-class EveryItemOnce(DistributedSampler[Any]):
+class UnpaddedDistributedSampler(DistributedSampler[Any]):
     """Deal a data set out to the ranks in order, without filling up the shorter ones.
 
     torch's own sampler repeats items until all ranks have the same number, which would

@@ -1,4 +1,4 @@
-"""Which images are labelled."""
+"""Which images are labeled."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _FILE = re.compile(
 
 
 def covering_order(present: NDArray[np.bool_], *, seed: int) -> list[int]:
-    """Order images so that the first N, for any N, make a good labelled subset.
+    """Order images so that the first N, for any N, make a good labeled subset.
 
     First comes a greedy cover: the image that adds most classes not seen yet, until
     no class is left that any image holds. The rest follows at random. Subsets of one
@@ -71,17 +71,17 @@ def subset_size(labeled: int | float | None, available: int) -> int:
         return max(1, round(labeled * available))
     if not 1 <= labeled <= available:
         raise ValueError(
-            f"labeled must be in [1, {available}], the labelled images to choose from,"
+            f"labeled must be in [1, {available}], the labeled images to choose from,"
             f" got {labeled}"
         )
     return labeled
 
 
 def named_splits(dataset: str) -> dict[str, list[str]]:
-    """Return the labelled images of the splits in wide use, in their order.
+    """Return the labeled images of the splits in wide use, in their order.
 
-    ``olsson2021/0`` and so on are whole permutations: the first N are labelled. The
-    ``unimatch/…`` are the labelled images alone, their names say how many.
+    ``olsson2021/0`` and so on are whole permutations: the first N are labeled. The
+    ``unimatch/…`` are the labeled images alone, their names say how many.
 
     Args:
         dataset: ``cityscapes`` or ``pascal_voc``.
@@ -108,7 +108,7 @@ def list_of(dataset: str) -> list[str]:
 
 
 def write_split(path: Path, names: Iterable[str]) -> None:
-    """Write the names of labelled images as a list file, one on each line."""
+    """Write the names of labeled images as a list file, one on each line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{name}\n" for name in names)
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
@@ -117,7 +117,7 @@ def write_split(path: Path, names: Iterable[str]) -> None:
 def read_split(
     split: str, names: Sequence[str], *, dataset: str | None = None
 ) -> list[int]:
-    """Return which images are labelled by a split, in its order.
+    """Return which images are labeled by a split, in its order.
 
     Args:
         split: Name of a split of ``dataset``, or path of a list file. That has an image

@@ -9,13 +9,13 @@ from PIL import Image, ImageDraw
 
 SKY, BUILDING, ROAD, SIDEWALK, TREE, CAR, PERSON = range(7)
 
-CURB, WALL = 3.4, 5.8  # where road and sidewalk end, metres from the middle
-FAR = 70.0  # metres from the camera, as is the next
+CURB, WALL = 3.4, 5.8  # where road and sidewalk end, meters from the middle
+FAR = 70.0  # meters from the camera, as is the next
 _NEAR = 2.5
 _FINER = 2  # the picture is drawn this much finer than it is returned
 
 Point = tuple[float, float]
-Colour = NDArray[np.float64]
+Color = NDArray[np.float64]
 
 
 class Canvas:
@@ -28,30 +28,30 @@ class Canvas:
         self.label = Image.new("L", (self.width, self.height), SKY)
         self._pens = ImageDraw.Draw(self.image), ImageDraw.Draw(self.label)
         self.focal = self.width * rng.uniform(0.6, 0.9)
-        self.eye = rng.uniform(1.3, 2.4)  # metres above the road
+        self.eye = rng.uniform(1.3, 2.4)  # meters above the road
         self.horizon = self.height * rng.uniform(0.38, 0.52)
         self.middle = self.width * rng.uniform(0.35, 0.65)
         self.haze = rng.uniform(170, 240) * np.ones(3) + rng.normal(0, 6, 3)
-        self.fog = rng.uniform(0.0, 0.02)  # share lost per metre
+        self.fog = rng.uniform(0.0, 0.02)  # share lost per meter
 
     def project(self, x: float, y: float, z: float) -> Point:
-        """Return the pixel of the point x metres right, y up and z ahead."""
+        """Return the pixel of the point x meters right, y up and z ahead."""
         scale = self.focal / z
         return self.middle + x * scale, self.horizon + (self.eye - y) * scale
 
     def paint(
-        self, kind: int, colour: Colour, points: list[Point], z: float = 0.0
+        self, kind: int, color: Color, points: list[Point], z: float = 0.0
     ) -> None:
-        """Fill a polygon that is z metres away."""
+        """Fill a polygon that is z meters away."""
         clear = math.exp(-self.fog * z)
-        seen = np.clip(clear * colour + (1 - clear) * self.haze, 0, 255)
+        seen = np.clip(clear * color + (1 - clear) * self.haze, 0, 255)
         self._pens[0].polygon(points, fill=tuple(int(value) for value in seen))
         self._pens[1].polygon(points, fill=kind)
 
     def box(
         self,
         kind: int,
-        colour: Colour,
+        color: Color,
         x: tuple[float, float],
         y: tuple[float, float],
         z: float,
@@ -60,25 +60,25 @@ class Canvas:
         left, bottom = self.project(x[0], y[0], z)
         right, top = self.project(x[1], y[1], z)
         points = [(left, bottom), (right, bottom), (right, top), (left, top)]
-        self.paint(kind, colour, points, z)
+        self.paint(kind, color, points, z)
 
     def disc(
-        self, kind: int, colour: Colour, centre: Point, radii: Point, z: float
+        self, kind: int, color: Color, center: Point, radii: Point, z: float
     ) -> None:
         """Fill an upright ellipse that faces the camera."""
         angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         points = [
             self.project(
-                centre[0] + radii[0] * math.cos(a),
-                centre[1] + radii[1] * math.sin(a),
+                center[0] + radii[0] * math.cos(a),
+                center[1] + radii[1] * math.sin(a),
                 z,
             )
             for a in angles
         ]
-        self.paint(kind, colour, points, z)
+        self.paint(kind, color, points, z)
 
-    def tone(self, low: float, high: float, chroma: float) -> Colour:
-        """Draw a colour: grey in [``low``, ``high``), tinted by ``chroma``."""
+    def tone(self, low: float, high: float, chroma: float) -> Color:
+        """Draw a color: gray in [``low``, ``high``), tinted by ``chroma``."""
         return self.rng.uniform(low, high) + self.rng.normal(0, chroma, 3)
 
     def sky(self) -> None:
@@ -101,14 +101,14 @@ class Canvas:
         grass = self.tone(70, 140, 20)
         depths = np.geomspace(4 * FAR, _NEAR / 4, 48)
         for far, near in itertools.pairwise(depths):
-            for half, kind, colour in (
+            for half, kind, color in (
                 (60.0, SIDEWALK, grass),
                 (WALL, SIDEWALK, walk + self.rng.normal(0, 5)),
                 (CURB, ROAD, road + self.rng.normal(0, 3)),
             ):
                 corners = [(-half, far), (half, far), (half, near), (-half, near)]
                 self.paint(
-                    kind, colour, [self.project(x, 0, z) for x, z in corners], far
+                    kind, color, [self.project(x, 0, z) for x, z in corners], far
                 )
         paint = self.tone(170, 240, 8)
         for z in np.arange(_NEAR, 40, 4.0) + self.rng.uniform(0, 4):
@@ -116,20 +116,20 @@ class Canvas:
             self.paint(ROAD, paint, [self.project(x, 0, w) for x, w in corners], z)
 
     def building(self, side: float, far: float, near: float) -> None:
-        """Build a house on one side (-1 or 1), from ``near`` to ``far`` metres."""
+        """Build a house on one side (-1 or 1), from ``near`` to ``far`` meters."""
         roof, wall = (
             self.rng.uniform(4, 16),
             side * self.rng.uniform(WALL, WALL + 1.5),
         )
-        colour = self.tone(60, 215, 18)
-        self.box(BUILDING, colour * 0.8, (wall, wall + side * 14), (0, roof), near)
+        color = self.tone(60, 215, 18)
+        self.box(BUILDING, color * 0.8, (wall, wall + side * 14), (0, roof), near)
         corners = [(0.0, near), (roof, near), (roof, far), (0.0, far)]
         self.paint(
-            BUILDING, colour, [self.project(wall, y, z) for y, z in corners], near
+            BUILDING, color, [self.project(wall, y, z) for y, z in corners], near
         )
         glass = self.tone(30, 190, 12)
-        storey, bay = self.rng.uniform(2.6, 3.6), self.rng.uniform(2.0, 4.0)
-        for y in np.arange(1.0, roof - 1.5, storey):
+        story, bay = self.rng.uniform(2.6, 3.6), self.rng.uniform(2.0, 4.0)
+        for y in np.arange(1.0, roof - 1.5, story):
             for z in np.arange(max(near, _NEAR) + 0.5, far - 1.2, bay):
                 corners = [(y, z), (y + 1.5, z), (y + 1.5, z + 1.1), (y, z + 1.1)]
                 self.paint(

@@ -1,7 +1,7 @@
 """Generated street scenes: a data set that needs no download.
 
 A pinhole camera stands on a straight street between buildings, with trees, cars and
-people. Light, colours and textures vary so widely that a handful of labelled scenes
+people. Light, colors and textures vary so widely that a handful of labeled scenes
 cannot show them all, which is what semi-supervised training is for.
 """
 
@@ -88,7 +88,7 @@ def draw_scene(
 def _furniture(
     rng: np.random.Generator, canvas: Canvas
 ) -> list[tuple[float, Callable[[], None]]]:
-    """List what stands in the street, with its distance in metres."""
+    """List what stands in the street, with its distance in meters."""
     items: list[tuple[float, Callable[[], None]]] = []
 
     def put(z: float, draw: Callable[..., None], *where: float) -> None:

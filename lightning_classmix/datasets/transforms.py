@@ -36,7 +36,7 @@ def training_pipeline(
     jitter: float = 0.0,
     mean: Sequence[float] = IMAGENET_MEAN,
 ) -> A.Compose:
-    """Build the standard augmentation: flip, scale, crop and colour jitter.
+    """Build the standard augmentation: flip, scale, crop and color jitter.
 
     Args:
         crop: Height and width of the random crop, padded where the scaled image is
@@ -46,18 +46,18 @@ def training_pipeline(
         flip: Mirror every second image.
         jitter: Largest relative change of brightness, contrast and saturation, made to
             80 % of the images, in [0, 1]; the hue turns by a fifth of it.
-        mean: Colour of the padding, per channel in [0, 1].
+        mean: Color of the padding, per channel in [0, 1].
 
     Returns:
-        An albumentations pipeline for ``image`` and ``mask``, without normalisation.
+        An albumentations pipeline for ``image`` and ``mask``, without normalization.
     """
     steps: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)] if flip else []
     if crop is not None:
         height, width = crop
-        grey = tuple(255 * channel for channel in mean)
+        gray = tuple(255 * channel for channel in mean)
         steps += [
             A.RandomScale(scale_limit=(scale[0] - 1, scale[1] - 1), p=1.0),
-            A.PadIfNeeded(height, width, position="random", fill=grey, fill_mask=VOID),
+            A.PadIfNeeded(height, width, position="random", fill=gray, fill_mask=VOID),
             A.RandomCrop(height, width),
         ]
     if jitter:
@@ -116,7 +116,7 @@ def make_pipeline(values: dict[str, Any]) -> Pipeline:
 
 
 class Transform:
-    """Resize, augment and normalise one image, with its label, from one seed.
+    """Resize, augment and normalize one image, with its label, from one seed.
 
     Args:
         pipeline: An albumentations transform or pipeline that yields uint8 images;
@@ -125,7 +125,7 @@ class Transform:
         size: Height and width that the image is resized to first; None leaves it.
         mean: Mean of the channels, each in [0, 1].
         std: Spread of the channels, each in (0, 1].
-        reverse: Turn the order of the channels about, before the normalisation.
+        reverse: Turn the order of the channels about, before the normalization.
         mark_padding: Whether padded pixels are not ``valid``; in labels they are void
             in any case.
     """
@@ -166,7 +166,7 @@ class Transform:
             seed: Decides every random choice.
 
         Returns:
-            ``image``, normalised float32 ``(C, H', W')``; ``valid``, bool ``(H', W')``,
+            ``image``, normalized float32 ``(C, H', W')``; ``valid``, bool ``(H', W')``,
             False where the pipeline padded; with a label also ``label``, int64
             ``(H', W')``, 255 where padded.
 

@@ -19,11 +19,11 @@ class Source(Sized, Protocol):
 
     An item is a dict with ``image`` (and ``label``), a tuple ``(image, label)``, or an
     image alone. Images are PIL images, uint8 arrays ``(H, W, C)`` or uint8 tensors
-    ``(C, H, W)``, which are augmented and normalised, or float tensors ``(C, H, W)``,
+    ``(C, H, W)``, which are augmented and normalized, or float tensors ``(C, H, W)``,
     which pass untouched. Labels hold the class per pixel ``(H, W)``, 255 for void.
     """
 
-    def __getitem__(self, index: int, /) -> Any:  # noqa: ANN401 - the user's own items
+    def __getitem__(self, index: int, /) -> Any:
         """Return one item."""
         ...
 
@@ -54,7 +54,7 @@ class TrainingView(Dataset[dict[str, Tensor]]):
 
         Returns:
             ``image``, float ``(C, H, W)``, with ``label``, int64 ``(H, W)``, of a
-            labelled item, else with ``valid``, bool ``(H, W)``.
+            labeled item, else with ``valid``, bool ``(H, W)``.
         """
         index, number = place if isinstance(place, tuple) else (place, 0)
         image, label = _parts(self.source[index], index, labeled=self.labeled)
@@ -69,7 +69,7 @@ class EvaluationView(Dataset[dict[str, Tensor]]):
     """A data set to be evaluated on: images are transformed, labels keep their size.
 
     Args:
-        source: The data set, labelled.
+        source: The data set, labeled.
         transform: What PIL images and uint8 arrays go through.
         resize_labels: Whether labels go through it, too.
     """
@@ -129,7 +129,7 @@ class PredictionView(Dataset[dict[str, Any]]):
 
 
 def _parts(
-    item: Any,  # noqa: ANN401 - the user's own items
+    item: Any,
     index: int,
     *,
     labeled: bool,
@@ -156,7 +156,7 @@ def _parts(
         return image, None
     if label is None:
         raise ValueError(
-            f"a labelled item must be (image, label) or a dict with both, got"
+            f"a labeled item must be (image, label) or a dict with both, got"
             f" {_kind(item)} for item {index}"
         )
 
@@ -186,7 +186,7 @@ def _size(image: NDArray[np.uint8] | Tensor) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _pair(item: Any) -> tuple[Any, Any]:  # noqa: ANN401 - the user's own items
+def _pair(item: Any) -> tuple[Any, Any]:
     if isinstance(item, Mapping):
         return item["image"], item.get("label")
     if isinstance(item, Sequence):

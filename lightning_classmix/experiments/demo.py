@@ -14,7 +14,7 @@ from rich.table import Table
 from torch import Tensor
 
 from lightning_classmix import ops
-from lightning_classmix.colors import to_colours, to_picture
+from lightning_classmix.colors import to_colors, to_picture
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
 from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE
 from lightning_classmix.experiments.demo_figure import save_report
@@ -34,13 +34,13 @@ def demo(
 ) -> None:
     """Train Supervised and ClassMix on the same street scenes, and compare them.
 
-    Both start from the same random weights and see the same labelled scenes, augmented
+    Both start from the same random weights and see the same labeled scenes, augmented
     alike, for the same number of steps; each learns at the rate that suits it best.
     Runs on one thread, which is all that so small a network can use. Writes
     ``results.json`` and ``report.png``.
 
     Args:
-        seed: Decides the scenes, which of them are labelled, the weights and all that
+        seed: Decides the scenes, which of them are labeled, the weights and all that
             is random in training.
         out: Folder for the results, made if need be.
         steps: Optimizer steps of each method.
@@ -150,16 +150,16 @@ def _save_picture(
 ) -> None:
     views = data.test_dataloader().dataset  # type: ignore[union-attr]
 
-    def picture(image: Tensor) -> Any:  # noqa: ANN401 - an array of NumPy
+    def picture(image: Tensor) -> Any:
         return to_picture(image, mean=data.mean, std=data.std)
 
     scenes = []
     for index in _SHOWN:
         image, label = views[index]["image"], views[index]["label"]
-        row = {"image": picture(image), "truth": to_colours(label, PALETTE)}
+        row = {"image": picture(image), "truth": to_colors(label, PALETTE)}
         for title, name in (("Supervised", "supervised"), ("ClassMix", "classmix")):
             predicted = modules[name].eval().cpu()(image[None]).argmax(1)[0]
-            row[title] = to_colours(predicted, PALETTE)
+            row[title] = to_colors(predicted, PALETTE)
         scenes.append(row)
 
     module = modules["classmix"]
@@ -169,9 +169,9 @@ def _save_picture(
     mix = {
         "image A": picture(image[0]),
         "image B": picture(image[1]),
-        "teacher's labels of A": to_colours(label[0], PALETTE),
-        "mask": to_colours(mask[0].byte(), [(0, 0, 0), (255, 255, 255)]),
+        "teacher's labels of A": to_colors(label[0], PALETTE),
+        "mask": to_colors(mask[0].byte(), [(0, 0, 0), (255, 255, 255)]),
         "mixed image": picture(ops.mix(image, mask)[0]),
-        "target": to_colours(ops.mix(label, mask)[0], PALETTE),
+        "target": to_colors(ops.mix(label, mask)[0], PALETTE),
     }
     save_report(path, scenes, mix, class_names=CLASS_NAMES, palette=PALETTE)

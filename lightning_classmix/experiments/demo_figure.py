@@ -28,7 +28,7 @@ def save_report(
         scenes: Rows of the same titles.
         mix: The last row.
         class_names: Names of the classes.
-        palette: Their colours, RGB in [0, 255].
+        palette: Their colors, RGB in [0, 255].
     """
     figure = Figure(figsize=(12, 2.1 * len(scenes) + 2.3), layout="constrained")
     FigureCanvasAgg(figure)

@@ -74,7 +74,7 @@ class DeepLabV2(nn.Module):
 class _CaffeBottleneck(Bottleneck):  # type: ignore[misc] # torchvision is untyped
     """A bottleneck whose first 1 × 1 convolution has the stride, as Caffe's has."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conv1.stride, self.conv2.stride = self.conv2.stride, self.conv1.stride
 

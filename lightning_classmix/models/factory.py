@@ -176,8 +176,8 @@ def _create(
     weights: str | None,
     in_channels: int,
     num_classes: int,
-    **options: Any,  # noqa: ANN401 - passed on
-) -> Any:  # noqa: ANN401 - segmentation-models-pytorch is untyped
+    **options: Any,
+) -> Any:
     # timm's weights go by the encoder's name; the flag only switches them on.
     flag = bool(weights) or None if encoder.startswith("tu-") else weights
     # A vision transformer takes images of one size, unless it is told otherwise.
@@ -193,7 +193,7 @@ def _deeplabv2(
     weights: str | None,
     in_channels: int,
     num_classes: int,
-    **options: Any,  # noqa: ANN401 - passed on
+    **options: Any,
 ) -> DeepLabV2:
     if encoder == CAFFE_RESNET:
         features: Any = CaffeResNet101(in_channels)

@@ -1,4 +1,4 @@
-"""One behaviour for every segmentation network: an image in, logits of its size out."""
+"""One behavior for every segmentation network: an image in, logits of its size out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -89,7 +89,7 @@ class SegmentationNetwork(nn.Module):
         return least + -least % self.stride - side
 
 
-def _logits(answer: Any) -> Tensor:  # noqa: ANN401 - whatever a user's network answers
+def _logits(answer: Any) -> Tensor:
     if isinstance(answer, Mapping):
         answer = answer.get("logits", answer.get("out"))
     if not isinstance(answer, Tensor) or answer.ndim != 4:

@@ -17,7 +17,7 @@ class Teacher(nn.Module):
     Args:
         student: Network to copy.
         mode: Mode of the network while it labels, within ``labeling()``. ``train``
-            normalises by the statistics of its own batch, and updates them.
+            normalizes by the statistics of its own batch, and updates them.
     """
 
     def __init__(

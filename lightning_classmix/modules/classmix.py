@@ -1,4 +1,4 @@
-"""ClassMix: half of the classes of one unlabelled image, pasted into another."""
+"""ClassMix: half of the classes of one unlabeled image, pasted into another."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,18 +10,18 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from lightning_classmix import batches, ops
-from lightning_classmix.augment import BatchAugment, StrongAugment
+from lightning_classmix.augment import Olsson2021Augment, StrongAugment
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.models.teacher import Teacher
 from lightning_classmix.modules.supervised import Supervised
 
 
 class ClassMix(Supervised):
-    """Train a segmentation network on labelled and unlabelled images.
+    """Train a segmentation network on labeled and unlabeled images.
 
-    The teacher, the moving average of the student, labels the unlabelled images. Half
+    The teacher, the moving average of the student, labels the unlabeled images. Half
     of the classes that it sees in one image are pasted into the next image of the
-    batch, and their labels likewise; the student learns the mix beside the labelled
+    batch, and their labels likewise; the student learns the mix beside the labeled
     images. `EMATeacher` is added to the Trainer's callbacks if it has none.
 
     The parts ``mixer`` (label → mask), ``weighting`` (confidence, valid → weight) and
@@ -39,9 +39,9 @@ class ClassMix(Supervised):
             labels, or ``mean_squared_error`` to its probabilities.
         threshold: Confidence from which on a pixel counts as confident, in [0, 1].
         unlabeled_weight: Factor on the loss of the mixed images, at least 0.
-        labeled_only_steps: Optimizer steps on labelled images alone, at the start.
+        labeled_only_steps: Optimizer steps on labeled images alone, at the start.
         ramp_steps: Optimizer steps over which the factor then grows to its full size.
-        augment: Colour jitter and blur of the mixed images: ``strong``, each by itself;
+        augment: Color jitter and blur of the mixed images: ``strong``, each by itself;
             ``olsson2021``, a batch or none of it, as the authors do; or ``none``.
         evaluate: Network that predicts: ``teacher``, or ``student`` as in the paper.
         teacher_mode: Mode in which the teacher labels: ``eval``, or ``train`` as in the
@@ -58,7 +58,7 @@ class ClassMix(Supervised):
 
     Source:
         Olsson, Tranheden, Pinto, Svensson, WACV 2021 (arXiv 2007.07936), Alg. 2. The
-        start on labelled images, the ramp, the uniform weight and the teacher's eval
+        start on labeled images, the ramp, the uniform weight and the teacher's eval
         mode are ours: they are what runs much shorter than the authors' need.
     """
 
@@ -83,7 +83,7 @@ class ClassMix(Supervised):
         augment: Literal["strong", "olsson2021", "none"] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
         teacher_mode: Literal["eval", "train"] = "eval",
-        **supervised: Any,  # noqa: ANN401 - passed on
+        **supervised: Any,
     ) -> None:
         super().__init__(num_classes, **supervised)
         if not 0 <= threshold <= 1:
@@ -123,7 +123,7 @@ class ClassMix(Supervised):
         self.mixer(nothing.long()), self.weighting(nothing)
         augments: dict[str, Callable[..., nn.Module]] = {
             "strong": StrongAugment,
-            "olsson2021": BatchAugment,
+            "olsson2021": Olsson2021Augment,
             "none": nn.Identity,
         }
         if augment not in augments:
@@ -166,7 +166,7 @@ class ClassMix(Supervised):
     def _trained_networks(self) -> list[nn.Module]:
         return [self.student, self.teacher.network]
 
-    def _check_batch(self, batch: Any) -> None:  # noqa: ANN401 - a user's own loader
+    def _check_batch(self, batch: Any) -> None:
         batches.check_unlabeled(batch, in_channels=self.in_channels)
         super()._check_batch(batch)
 
@@ -177,7 +177,7 @@ class ClassMix(Supervised):
             return 0.0
         return self.unlabeled_weight * ops.sigmoid_ramp(step, self.ramp_steps)
 
-    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:  # noqa: ANN401
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Return the loss ``L_labeled + λ · L_mixed``, and what was mixed."""
         factor = self.mixed_factor()
         if factor == 0:

@@ -1,4 +1,4 @@
-"""Training on the labelled images only: the baseline, and the parent of ClassMix."""
+"""Training on the labeled images only: the baseline, and the parent of ClassMix."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +25,9 @@ from lightning_classmix.optimizers import build_optimizer
 
 
 class Supervised(LightningModule):
-    """Train a segmentation network on labelled images.
+    """Train a segmentation network on labeled images.
 
-    Takes batches of the batch contract, of which it uses the labelled part, or that
+    Takes batches of the batch contract, of which it uses the labeled part, or that
     part alone. Validation and test score by one confusion matrix over the whole set.
 
     Args:
@@ -57,16 +57,16 @@ class Supervised(LightningModule):
         channels_last: Keep the networks' weights channels last, which is faster on GPUs
             in half precision.
         pad_to: Height and width that smaller images are padded to in validation, test
-            and prediction, at the right and at the bottom by their mean colour; None
+            and prediction, at the right and at the bottom by their mean color; None
             pads nothing.
         window: Height and width of the windows that slide over an image in validation,
             test and prediction, overlapping by a third; None takes it whole.
         flip_average: Average the probabilities with those of the mirrored image in
             validation, test and prediction, which takes twice the time.
         class_names: Names of the classes, in the log and in tables.
-        palette: Colours of the classes, RGB in [0, 255].
-        mean: Mean that the images were normalised with, in [0, 1].
-        std: Spread that the images were normalised with, in (0, 1].
+        palette: Colors of the classes, RGB in [0, 255].
+        mean: Mean that the images were normalized with, in [0, 1].
+        std: Spread that the images were normalized with, in (0, 1].
 
     Raises:
         ValueError: If an argument is out of its range, or names nothing.
@@ -188,7 +188,7 @@ class Supervised(LightningModule):
         """Return the class scores of the network that is meant for prediction.
 
         Args:
-            image: Normalised, float ``(B, 3, H, W)``, of any size.
+            image: Normalized, float ``(B, 3, H, W)``, of any size.
 
         Returns:
             Logits, float ``(B, C, H, W)``.
@@ -238,13 +238,13 @@ class Supervised(LightningModule):
         if ours and self.trainer.ckpt_path is not None:
             adopt_arguments(self.trainer.optimizers[0], self._new_optimizer()[0])
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
-        """Check the first batch, before anything is learnt from it."""
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Check the first batch, before anything is learned from it."""
         if not self._checked:
             self._check_batch(batch)
             self._checked = True
 
-    def _check_batch(self, batch: Any) -> None:  # noqa: ANN401 - a user's own loader
+    def _check_batch(self, batch: Any) -> None:
         labeled = batches.labeled_part(batch)
         batches.check_labeled(
             labeled, num_classes=self.num_classes, in_channels=self.in_channels
@@ -264,8 +264,8 @@ class Supervised(LightningModule):
             torch.manual_seed(seed)
             yield
 
-    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:  # noqa: ANN401
-        """Return the loss on the labelled images, as ``loss``."""
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Return the loss on the labeled images, as ``loss``."""
         labeled = batches.labeled_part(batch)
         image, label = labeled["image"], labeled["label"]
         with self.random_stream(batch_idx):
@@ -275,7 +275,7 @@ class Supervised(LightningModule):
         self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
         return {"loss": loss}
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Check the losses as often as they are logged."""
         interval = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if interval and self.global_step % interval == 0:
@@ -364,7 +364,7 @@ class Supervised(LightningModule):
             return ops.flip_average(network, image)
         return network(image)
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many forms
+    def configure_optimizers(self) -> Any:
         """Return the optimizer of the student, and its schedule per step."""
         # The first that is called when a checkpoint has been read, and before callbacks
         # begin: finders of rates and batch sizes must try the weights to start from.

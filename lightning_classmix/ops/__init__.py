@@ -1,6 +1,6 @@
 """Pure tensor functions: the mathematics of ClassMix, without state.
 
-Batched, without host synchronisation, in one graph under ``torch.compile``.
+Batched, without host synchronization, in one graph under ``torch.compile``.
 """
 
 from lightning_classmix.ops.ema import ema_decay, ema_update_
@@ -13,7 +13,7 @@ from lightning_classmix.ops.pseudo_labels import (
 )
 from lightning_classmix.ops.schedules import poly, sigmoid_ramp
 from lightning_classmix.ops.seeds import derive_seed
-from lightning_classmix.ops.void import VOID, void_outside
+from lightning_classmix.ops.void import VOID, void_invalid_labels
 from lightning_classmix.ops.windows import (
     flip_average,
     padded,
@@ -40,6 +40,6 @@ __all__ = [
     "pseudo_label",
     "sigmoid_ramp",
     "sliding_window",
-    "void_outside",
+    "void_invalid_labels",
     "window_starts",
 ]

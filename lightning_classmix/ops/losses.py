@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lightning_classmix.ops.void import VOID, void_outside
+from lightning_classmix.ops.void import VOID, void_invalid_labels
 
 
 def cross_entropy(
@@ -37,11 +37,13 @@ def cross_entropy(
 
     Source:
         Olsson et al. 2021, eq. 2; the division as in the authors' trainSSL.py, where
-        an unconfident batch has a small loss and not a renormalised one.
+        an unconfident batch has a small loss and not a renormalized one.
     """
     _check_shapes(logits, (len(logits), *logits.shape[2:]), label=label, weight=weight)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    label = void_outside(label, logits.shape[1], ignore_index=ignore_index, void=-100)
+    label = void_invalid_labels(
+        label, logits.shape[1], ignore_index=ignore_index, void=-100
+    )
     loss = functional.cross_entropy(precise, label, ignore_index=-100, reduction="none")
     if weight is not None:
         loss = loss * weight

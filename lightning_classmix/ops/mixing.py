@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lightning_classmix.ops.void import VOID, void_outside
+from lightning_classmix.ops.void import VOID, void_invalid_labels
 
 
 def classmix_mask(
@@ -57,7 +57,7 @@ def classmix_mask(
         )
 
     # Void gets bin C, which is then struck out, so that every gather is in bounds.
-    bins = void_outside(
+    bins = void_invalid_labels(
         label, num_classes, ignore_index=ignore_index, void=num_classes
     ).flatten(1)  # (B, HW)
     struck = torch.tensor([*exclude, num_classes]).to(label.device, non_blocking=True)
@@ -156,7 +156,7 @@ def cowmix_mask(
 
     Source:
         French et al. 2020 (arXiv 2003.12022), Alg. 1. The blur there is reflected at
-        the border, here its weights are renormalised.
+        the border, here its weights are renormalized.
     """
     if not 0 < share < 1:
         raise ValueError(f"share must be in (0, 1), got {share}")

@@ -6,7 +6,7 @@ import random
 def derive_seed(*parts: int) -> int:
     """Derive one seed from several numbers, say (base, rank, step).
 
-    The same numbers give the same seed on any machine; neighbouring numbers give
+    The same numbers give the same seed on any machine; neighboring numbers give
     unrelated seeds, which adding them up would not.
 
     Args:

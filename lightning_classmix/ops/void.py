@@ -1,4 +1,4 @@
-"""What is not to be learnt from: one value for it, in every label map."""
+"""What is not to be learned from: one value for it, in every label map."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ VOID = 255
 """Class index of void pixels in every batch, whatever the files call it."""
 
 
-def void_outside(
+def void_invalid_labels(
     label: Tensor, num_classes: int, *, ignore_index: int = VOID, void: int = VOID
 ) -> Tensor:
     """Write ``void`` wherever a label map holds no class.
@@ -25,7 +25,7 @@ def void_outside(
 
     Example:
         >>> import torch
-        >>> void_outside(torch.tensor([[[0, 3, -1]]]), num_classes=2)
+        >>> void_invalid_labels(torch.tensor([[[0, 3, -1]]]), num_classes=2)
         tensor([[[  0, 255, 255]]])
     """
     inside = (label >= 0) & (label < num_classes) & (label != ignore_index)

@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 def window_starts(length: int, window: int) -> list[int]:
     """Return where windows start along one side.
 
-    Neighbours share at least a third of a window; the last one ends at the border. A
+    Neighbors share at least a third of a window; the last one ends at the border. A
     window that is as long as the side, or longer, starts at 0.
 
     Args:
@@ -37,7 +37,7 @@ def sliding_window(
 
     Args:
         network: Image, float ``(B, 3, h, w)``, to logits, float ``(B, C, h, w)``.
-        image: Normalised, float ``(B, 3, H, W)``.
+        image: Normalized, float ``(B, 3, H, W)``.
         window: Height and width of the windows.
 
     Returns:
@@ -81,7 +81,7 @@ def flip_average(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
 
     Args:
         network: Image, float ``(B, 3, H, W)``, to logits, float ``(B, C, H, W)``.
-        image: Normalised, float ``(B, 3, H, W)``.
+        image: Normalized, float ``(B, 3, H, W)``.
 
     Returns:
         Logits whose softmax is the average, float ``(B, C, H, W)``.
@@ -109,7 +109,7 @@ def padded(
 
     Args:
         network: Image, float ``(B, 3, h, w)``, to logits, float ``(B, C, h, w)``.
-        image: Normalised, float ``(B, 3, H, W)``; 0 is the mean colour.
+        image: Normalized, float ``(B, 3, H, W)``; 0 is the mean color.
         size: Height and width that a smaller image is padded to, at the bottom and at
             the right.
 

@@ -11,7 +11,7 @@ from lightning_classmix.models.teacher import Teacher
 from tests import tiny
 
 
-def module(**options: Any) -> Any:  # noqa: ANN401
+def module(**options: Any) -> Any:
     seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {
         "network": tiny.network(),
@@ -33,11 +33,11 @@ class Watch(Callback):
         self.moves: list[bool] = []
         self.errors: list[float] = []
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self.average = doubles(pl_module.student)
         self.teacher = doubles(pl_module.teacher.network)
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         if trainer.global_step > self.steps:
             decay = min(1 - 1 / (self.steps + 1), self.decay)
             for key, value in pl_module.student.state_dict().items():
@@ -87,7 +87,7 @@ def test_fit_starts_from_a_copy_of_the_student() -> None:
     alike: list[bool] = []
 
     class Look(Callback):
-        def on_sanity_check_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
+        def on_sanity_check_start(self, trainer: Any, pl_module: Any) -> None:
             student = pl_module.student.state_dict()
             teacher = pl_module.teacher.network.state_dict()
             alike.append(
@@ -125,7 +125,7 @@ class OnesOwn(LightningModule):
         super().__init__()
         self.student, self.teacher = tiny.network(), teacher
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         loss: Tensor = self.student(batch["labeled"]["image"]).square().mean()
         return loss
 
@@ -197,7 +197,7 @@ def test_student_is_in_train_mode_during_fit_whatever_was_called_before() -> Non
     seen: list[bool] = []
 
     class Look(Callback):
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
             seen.append(all(part.training for part in pl_module.student.modules()))
 
     options = {"val_check_interval": 1, "max_steps": 4}
@@ -260,4 +260,4 @@ def test_statistics_are_averaged_unless_the_teacher_labels_in_train_mode(
         for net in (module.student, module.teacher)
     )
     assert student.abs().sum() > 0
-    assert bool(teacher.abs().sum() > 0) == averaged  # it never labelled
+    assert bool(teacher.abs().sum() > 0) == averaged  # it never labeled

@@ -11,7 +11,7 @@ from lightning_classmix.callbacks import LastCheckpoint
 from tests import tiny
 
 
-def fit(**options: Any) -> LastCheckpoint:  # noqa: ANN401
+def fit(**options: Any) -> LastCheckpoint:
     last = LastCheckpoint()
     callbacks = [last, *options.pop("callbacks", [])]
     network = tiny.network(norm=False)  # nothing moves, nothing gets better
@@ -40,7 +40,7 @@ def test_it_is_written_at_every_validation(tmp_path: Path) -> None:
     seen = []
 
     class Watch(LastCheckpoint):
-        def on_validation_end(self, *arguments: Any) -> None:  # noqa: ANN401
+        def on_validation_end(self, *arguments: Any) -> None:
             super().on_validation_end(*arguments)
             seen.append(step(self.path) if self.path else None)
 

@@ -15,7 +15,7 @@ def predict(
     root: Path,
     folder: Path,
     out: Path,
-    **data_options: Any,  # noqa: ANN401
+    **data_options: Any,
 ) -> PredictionWriter:
     writer = PredictionWriter(str(out))
     data = FolderDataModule(
@@ -45,7 +45,7 @@ def test_labels_and_overlays_are_written_at_the_size_of_the_image(
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
-def test_an_overlay_is_half_image_half_colour(tmp_path: Path, order: str) -> None:
+def test_an_overlay_is_half_image_half_color(tmp_path: Path, order: str) -> None:
     root, new = make_folder(tmp_path / "data"), tmp_path / "new"
     save_pair(new / "a.png", None)
     predict(root, new, tmp_path / "run", channel_order=order, mean=(0.1, 0.3, 0.6))

@@ -14,7 +14,7 @@ from tests.images import make_camvid, make_folder, save_pair
 
 
 def checked(
-    data: Any,  # noqa: ANN401
+    data: Any,
     capsys: pytest.CaptureFixture[str],
     **options: bool,
 ) -> tuple[int, dict[str, Any]]:
@@ -30,11 +30,11 @@ def checked(
 
 @pytest.fixture(name="root")
 def make_root(tmp_path: Path) -> Path:
-    """Write 6 labelled, 5 unlabelled and 2 validation images; every label differs."""
+    """Write 6 labeled, 5 unlabeled and 2 validation images; every label differs."""
     return make_folder(tmp_path)
 
 
-def relabel(path: Path, values: Any) -> None:  # noqa: ANN401
+def relabel(path: Path, values: Any) -> None:
     Image.fromarray(np.broadcast_to(np.uint8(values), (24, 32)).copy()).save(path)
 
 
@@ -151,7 +151,7 @@ def test_one_wrong_value_among_masks_of_0_and_255_is_a_fault(
     assert [*told["classes"]["labeled"]] == ["0", "1"]
 
 
-def test_labels_of_colours_without_a_table_are_a_fault(
+def test_labels_of_colors_without_a_table_are_a_fault(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder in ("labels", "val/labels"):
@@ -182,7 +182,7 @@ def test_leakage_is_told_by_the_pixels(
     assert any("more than once" in one for one in told["warnings"])
 
 
-def test_images_that_do_not_keep_their_labels_count_as_unlabelled(
+def test_images_that_do_not_keep_their_labels_count_as_unlabeled(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = CamVidDataModule(make_camvid(tmp_path), labeled=3)
@@ -190,7 +190,7 @@ def test_images_that_do_not_keep_their_labels_count_as_unlabelled(
     assert status == 0
     assert told["images"] == {"labeled": 3, "unlabeled": 5, "val": 3}
     assert sum(row["images"] for row in told["classes_per_image"]) == 3
-    assert "no labelled image holds Road" in " ".join(told["warnings"])
+    assert "no labeled image holds Road" in " ".join(told["warnings"])
 
 
 def test_a_split_that_does_not_fit_is_a_fault(
@@ -218,7 +218,7 @@ def test_each_file_is_read_once(
 ) -> None:
     read: list[Path] = []
 
-    def record(path: Path) -> Any:  # noqa: ANN401
+    def record(path: Path) -> Any:
         read.append(path)
         return read_label(path)
 

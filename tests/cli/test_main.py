@@ -58,13 +58,13 @@ class Shell:
         self,
         folder: Path,
         monkeypatch: pytest.MonkeyPatch,
-        capsys: Any,  # noqa: ANN401
+        capsys: Any,
     ) -> None:
         self.folder, self.monkeypatch, self.capsys = folder, monkeypatch, capsys
         monkeypatch.chdir(folder)
         self.write("recipe.yaml", RECIPE)
 
-    def write(self, name: str, content: Any) -> None:  # noqa: ANN401
+    def write(self, name: str, content: Any) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content))
 
     def __call__(self, line: str, *more: str) -> tuple[int, str, str]:
@@ -97,7 +97,7 @@ def shell(
 FIT = "fit --config recipe.yaml --data.root data"
 
 
-def weights(path: Path) -> Any:  # noqa: ANN401
+def weights(path: Path) -> Any:
     return torch.load(path, weights_only=True)["state_dict"]
 
 
@@ -120,7 +120,7 @@ def test_checkpoints_of_the_command_line_are_whole_or_not_there(
     written: list[str] = []
     save = AtomicCheckpointIO.save_checkpoint
 
-    def noted(self: Any, content: Any, path: Path, **more: Any) -> None:  # noqa: ANN401
+    def noted(self: Any, content: Any, path: Path, **more: Any) -> None:
         written.append(Path(path).name)
         save(self, content, path, **more)
 
@@ -251,7 +251,7 @@ def test_a_mistaken_flag_ends_in_the_key_and_the_nearest_names(
 def test_a_mistake_in_a_recipe_ends_in_the_key_and_the_nearest_names(
     shell: Shell,
     part: str,
-    change: Any,  # noqa: ANN401
+    change: Any,
     told: list[str],
 ) -> None:
     if part in ("model", "data"):
@@ -294,7 +294,7 @@ def test_a_fault_in_the_code_keeps_its_traceback(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_broken_unlabelled_image_is_named_when_it_is_met(
+def test_a_broken_unlabeled_image_is_named_when_it_is_met(
     shell: Shell, workers: int
 ) -> None:
     Path("data/unlabeled/u2.png").write_bytes(b"no image")

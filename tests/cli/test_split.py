@@ -18,7 +18,7 @@ def test_a_drawn_split_is_what_fit_draws(
 ) -> None:
     root, out = make_folder(tmp_path / "data"), tmp_path / "deep/split.txt"
     split(FolderDataModule(root, labeled=3, seed=5, batch_size=2), out)
-    assert "3 of 6 labelled images" in capsys.readouterr().out
+    assert "3 of 6 labeled images" in capsys.readouterr().out
     data = FolderDataModule(root, labeled=3, seed=5, batch_size=2)
     data.setup("fit")
     assert sorted(out.read_text().split()) == labeled_names(data)

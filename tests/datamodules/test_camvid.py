@@ -12,7 +12,7 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "camvid"
 real = pytest.mark.skipif(not REAL.is_dir(), reason=f"no CamVid in {REAL}")
 
 
-def made(root: Path, labeled: Any = 3, **options: Any) -> Any:  # noqa: ANN401
+def made(root: Path, labeled: Any = 3, **options: Any) -> Any:
     options = {"batch_size": 2, "num_workers": 0, **options}
     data = CamVidDataModule(str(root), labeled, **options)
     data.setup("fit")
@@ -35,7 +35,7 @@ def test_12_is_no_class(tmp_path: Path) -> None:
         made(root)
 
 
-def test_all_labels_leave_no_unlabelled_images(tmp_path: Path) -> None:
+def test_all_labels_leave_no_unlabeled_images(tmp_path: Path) -> None:
     assert made(make_camvid(tmp_path), 8).unlabeled is None
     assert made(make_camvid(tmp_path), None).unlabeled is None
 
@@ -50,7 +50,7 @@ def test_a_share_is_a_share_of_the_training_images(tmp_path: Path) -> None:
     assert len(made(make_camvid(tmp_path), 0.5).labeled) == 4
 
 
-def test_there_are_eleven_classes_with_names_and_colours() -> None:
+def test_there_are_eleven_classes_with_names_and_colors() -> None:
     data = CamVidDataModule("unread")
     assert data.num_classes == len(data.class_names) == len(data.palette) == 11  # type: ignore[arg-type]
 

@@ -19,12 +19,12 @@ LABEL = f"gtFine/train/{FIRST}_gtFine_labelIds.png"
 IMAGE = f"leftImg8bit/train/{FIRST}_leftImg8bit.png"
 
 
-def unread(root: Path, labeled: Any = None, **options: Any) -> Any:  # noqa: ANN401
+def unread(root: Path, labeled: Any = None, **options: Any) -> Any:
     options = {"batch_size": 2, "num_workers": 0, "crop": (16, 16), **options}
     return CityscapesDataModule(str(root), labeled, **options)
 
 
-def made(root: Path, labeled: Any = None, **options: Any) -> Any:  # noqa: ANN401
+def made(root: Path, labeled: Any = None, **options: Any) -> Any:
     data = unread(root, labeled, **options)
     data.prepare_data()
     data.setup("fit")
@@ -92,7 +92,7 @@ def test_other_values_are_refused(tmp_path: Path, labels: str, value: int) -> No
         made(tmp_path, labels=labels)
 
 
-def test_there_are_nineteen_classes_with_names_and_colours() -> None:
+def test_there_are_nineteen_classes_with_names_and_colors() -> None:
     data = unread(Path("unread"))
     assert data.num_classes == len(data.class_names) == len(data.palette) == 19
     told = dict(zip(data.class_names, data.palette, strict=True))
@@ -147,7 +147,7 @@ def test_counts_and_shares_are_of_the_training_images(
     }
 
 
-def test_images_of_train_extra_are_unlabelled(tmp_path: Path) -> None:
+def test_images_of_train_extra_are_unlabeled(tmp_path: Path) -> None:
     make_cityscapes(tmp_path, train_extra=3)
     assert made(tmp_path).unlabeled is None
     data = made(tmp_path, 6, train_extra=True)

@@ -22,7 +22,7 @@ from tests import tiny
 from tests.images import make_folder, save_pair
 
 
-def made(root: Path, stage: str = "fit", **options: Any) -> Any:  # noqa: ANN401
+def made(root: Path, stage: str = "fit", **options: Any) -> Any:
     data = FolderDataModule(
         str(root), **{"crop": None, "batch_size": 2, "num_workers": 0, **options}
     )
@@ -30,7 +30,7 @@ def made(root: Path, stage: str = "fit", **options: Any) -> Any:  # noqa: ANN401
     return data
 
 
-def names(files: Any) -> list[str]:  # noqa: ANN401
+def names(files: Any) -> list[str]:
     return [path.name for path in files.images]
 
 
@@ -83,13 +83,13 @@ def test_without_val_every_fifth_pair_is_held_out_and_it_is_said(
     assert names(data.val) == ["04.jpg", "09.jpg"]
     assert len(data.labeled) == 9
     assert not {*names(data.val)} & {*names(data.labeled), *names(data.unlabeled)}
-    assert "2 of 11 labelled images are held out" in caplog.text
+    assert "2 of 11 labeled images are held out" in caplog.text
 
 
 def test_fewer_than_five_pairs_train_without_validation_and_it_is_said(
     tmp_path: Path,
 ) -> None:
-    with pytest.warns(UserWarning, match="4 labelled images are too few"):
+    with pytest.warns(UserWarning, match="4 labeled images are too few"):
         data = made(make_folder(tmp_path, labeled=4, val=0))
     assert data.val is None
     assert len(data.labeled) == 4
@@ -118,7 +118,7 @@ def test_a_label_without_an_image_is_a_fault(tmp_path: Path) -> None:
         made(root)
 
 
-def test_without_unlabelled_images_there_is_no_such_set(tmp_path: Path) -> None:
+def test_without_unlabeled_images_there_is_no_such_set(tmp_path: Path) -> None:
     assert made(make_folder(tmp_path, unlabeled=0)).unlabeled is None
 
 
@@ -160,7 +160,7 @@ def test_file_and_values_are_named_when_values_are_no_classes(
 @pytest.mark.parametrize(
     "file", ["images/02.jpg", "labels/02.png", "val/labels/v0.png"]
 )
-def test_a_broken_labelled_file_is_named_before_training(
+def test_a_broken_labeled_file_is_named_before_training(
     tmp_path: Path, file: str
 ) -> None:
     root = make_folder(tmp_path)
@@ -179,7 +179,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     assert "03.jpg" in str(error.value)
 
 
-def test_the_first_unlabelled_images_are_read_before_training(tmp_path: Path) -> None:
+def test_the_first_unlabeled_images_are_read_before_training(tmp_path: Path) -> None:
     root = make_folder(tmp_path)
     (root / "unlabeled/u2.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"must be readable, got .*u2\.png"):
@@ -187,7 +187,7 @@ def test_the_first_unlabelled_images_are_read_before_training(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_broken_unlabelled_image_is_named_when_it_is_met(
+def test_a_broken_unlabeled_image_is_named_when_it_is_met(
     tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lightning_classmix.datasets.file_checks.CHECKED_UNLABELED", 2)
@@ -203,7 +203,7 @@ def test_labels_are_not_read_again_at_every_setup(
 ) -> None:
     read: list[Path] = []
 
-    def record(path: Path) -> Any:  # noqa: ANN401
+    def record(path: Path) -> Any:
         read.append(path)
         return read_label(path)
 
@@ -217,7 +217,7 @@ def test_labels_are_not_read_again_at_every_setup(
     assert count == len(read) == 8 + 3 + 2  # all to draw, then those in use
 
 
-def test_a_subset_keeps_its_labels_and_the_rest_is_unlabelled(tmp_path: Path) -> None:
+def test_a_subset_keeps_its_labels_and_the_rest_is_unlabeled(tmp_path: Path) -> None:
     root = make_folder(tmp_path)
     data = made(root, labeled=2)
     assert len(data.labeled) == 2
@@ -238,7 +238,7 @@ def test_resized_images_keep_the_size_of_their_labels_in_validation(
     assert item["label"].shape == (1, 24, 32)
 
 
-def test_unlabelled_images_are_predicted_unless_a_folder_is_named(
+def test_unlabeled_images_are_predicted_unless_a_folder_is_named(
     tmp_path: Path,
 ) -> None:
     root = make_folder(tmp_path / "data")
@@ -282,7 +282,7 @@ def test_a_class_that_is_only_in_validation_counts(tmp_path: Path, val: int) -> 
     assert made(root).num_classes == 4
 
 
-def test_one_unlabelled_image_is_left_out_and_it_is_said(tmp_path: Path) -> None:
+def test_one_unlabeled_image_is_left_out_and_it_is_said(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"u0\.png is left out"):
         assert made(make_folder(tmp_path, unlabeled=1)).unlabeled is None
 
@@ -311,7 +311,7 @@ def rewrite(root: Path, change: Callable[[NDArray[np.uint8]], Any]) -> None:
 
 
 def classes_of(root: Path, name: str) -> NDArray[np.uint8]:
-    """Return the classes that `make_folder` wrote for a labelled image."""
+    """Return the classes that `make_folder` wrote for a labeled image."""
     fresh = root / "fresh"
     save_pair(fresh / "x.png", fresh / "y.png", seed=int(name))
     return np.asarray(Image.open(fresh / "y.png"))
@@ -323,26 +323,26 @@ def with_palette(label: NDArray[np.uint8]) -> Image.Image:
     return image
 
 
-COLOURS = np.array([[0, 0, 0], [128, 0, 0], [0, 0, 255]], np.uint8)
+COLORS = np.array([[0, 0, 0], [128, 0, 0], [0, 0, 255]], np.uint8)
 TABLE = "{'#000000': 0, '#800000': 1, '#0000FF': 2}"
 FORMATS: dict[str, tuple[Callable[[NDArray[np.uint8]], Any], str]] = {
     "index": (lambda label: label, ""),
     "palette image": (with_palette, ""),
-    "grey RGB": (lambda label: np.dstack([label] * 3), ""),
+    "gray RGB": (lambda label: np.dstack([label] * 3), ""),
     "index of 16 bits": (lambda label: label.astype(np.uint16), ""),
     "index with names": (lambda label: label, "[a, b, c]"),
     "index with palette": (
         lambda label: label,
-        f"palette: {COLOURS[::-1].tolist()}",
+        f"palette: {COLORS[::-1].tolist()}",
     ),
-    "RGB by palette": (lambda label: COLOURS[label], f"palette: {COLOURS.tolist()}"),
+    "RGB by palette": (lambda label: COLORS[label], f"palette: {COLORS.tolist()}"),
     "RGBA by palette": (
-        lambda label: np.dstack([COLOURS[label], label]),
-        f"palette: {COLOURS.tolist()}",
+        lambda label: np.dstack([COLORS[label], label]),
+        f"palette: {COLORS.tolist()}",
     ),
-    "RGB by colours": (lambda label: COLOURS[label], f"label_map: {TABLE}"),
+    "RGB by colors": (lambda label: COLORS[label], f"label_map: {TABLE}"),
     "numbers": (lambda label: label * 100 + 7, "label_map: {7: 0, 107: 1, 207: 2}"),
-    "grey RGB by numbers": (
+    "gray RGB by numbers": (
         lambda label: np.dstack([label * 100 + 7] * 3),
         "label_map: {7: 0, 107: 1, 207: 2}",
     ),
@@ -430,11 +430,11 @@ def test_a_label_map_says_otherwise_than_masks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labeled", [None, 3])
-def test_colours_that_no_table_holds_are_named(
+def test_colors_that_no_table_holds_are_named(
     tmp_path: Path, labeled: int | None
 ) -> None:
     root = make_folder(tmp_path)
-    rewrite(root, lambda label: COLOURS[label])
+    rewrite(root, lambda label: COLORS[label])
     with pytest.raises(
         ValueError, match=r"must have a table, got #0000ff in .*labels/.*classes\.yaml"
     ):
@@ -482,10 +482,10 @@ def test_arguments_win_over_the_folder(tmp_path: Path) -> None:
 def test_arguments_and_folder_must_agree(tmp_path: Path) -> None:
     root = make_folder(tmp_path)
     (root / "classes.yaml").write_text("[a, b, c]")
-    with pytest.raises(ValueError, match="names and colours, 3, got 4"):
+    with pytest.raises(ValueError, match="names and colors, 3, got 4"):
         made(root, num_classes=4)
     with pytest.raises(
-        ValueError, match=r"3 names and 1 colours by arguments and .*classes\.yaml"
+        ValueError, match=r"3 names and 1 colors by arguments and .*classes\.yaml"
     ):
         made(root, palette=[(0, 0, 0)])
     with pytest.raises(ValueError, match=r"classes in \[0, 2\] .*, got 3 for 9"):
@@ -512,7 +512,7 @@ def test_a_fault_of_files_is_told_where_no_class_can_be_counted(tmp_path: Path) 
     for label in (root / "labels").iterdir():
         label.rename(label.with_stem(f"{label.stem}_mask"))
     with (
-        pytest.warns(UserWarning, match="0 labelled images are too few"),
+        pytest.warns(UserWarning, match="0 labeled images are too few"),
         pytest.raises(ValueError, match=r"must have an image, got .*00_mask\.png"),
     ):
         _ = FolderDataModule(root).num_classes
@@ -522,23 +522,23 @@ def test_broken_labels_are_told_where_no_class_can_be_counted(tmp_path: Path) ->
     root = make_folder(tmp_path, labeled=1, val=0)
     (root / "labels/00.png").write_bytes(b"no image")
     with (
-        pytest.warns(UserWarning, match="1 labelled images are too few"),
+        pytest.warns(UserWarning, match="1 labeled images are too few"),
         pytest.raises(ValueError, match=r"must be readable, got .*00\.png"),
     ):
         _ = FolderDataModule(root).num_classes
 
 
-def test_no_labelled_image_is_told(tmp_path: Path) -> None:
+def test_no_labeled_image_is_told(tmp_path: Path) -> None:
     root = make_folder(tmp_path, val=0)
     (root / "list.csv").write_text("images/00.jpg\nimages/01.jpg\n")
     with (
-        pytest.warns(UserWarning, match="0 labelled images are too few"),
+        pytest.warns(UserWarning, match="0 labeled images are too few"),
         pytest.raises(ValueError, match="got no label; give num_classes or"),
     ):
         made(root, train_list=root / "list.csv")
     for labeled in (None, 0.5):
         with (
-            pytest.warns(UserWarning, match="0 labelled images are too few"),
+            pytest.warns(UserWarning, match="0 labeled images are too few"),
             pytest.raises(ValueError, match="labeled must hold at least 1 image"),
         ):
             made(root, num_classes=3, train_list=root / "list.csv", labeled=labeled)
@@ -617,7 +617,7 @@ def test_faults_of_all_lists_and_folders_are_told_at_once(tmp_path: Path) -> Non
         assert told in str(error.value)
 
 
-def test_the_images_of_a_split_are_labelled_and_the_others_are_not(
+def test_the_images_of_a_split_are_labeled_and_the_others_are_not(
     tmp_path: Path,
 ) -> None:
     root = make_folder(tmp_path)
@@ -704,7 +704,7 @@ def test_a_state_is_taken_over_without_a_split_to_compare(tmp_path: Path) -> Non
     assert data.state_dict()["base_seed"] == 7
 
 
-def fitted(root: Path, run: Path, ckpt_path: Path | None = None, **options: Any) -> Any:  # noqa: ANN401
+def fitted(root: Path, run: Path, ckpt_path: Path | None = None, **options: Any) -> Any:
     data = FolderDataModule(
         root, crop=None, batch_size=2, num_workers=0, steps_per_epoch=1, **options
     )
@@ -766,7 +766,7 @@ def test_smoothed_masks_are_no_255_classes(tmp_path: Path) -> None:
         large.paste(255, (100, 60, 220, 180))
         small = large.resize((32, 24)).rotate(17, Image.Resampling.BICUBIC)
         small.save(path)
-    with pytest.raises(ValueError, match="nearest neighbour, or give num_classes"):
+    with pytest.raises(ValueError, match="nearest neighbor, or give num_classes"):
         made(root)
 
 
@@ -783,7 +783,7 @@ def test_the_number_of_classes_may_stand_in_the_folder(tmp_path: Path) -> None:
     (root / "classes.yml").write_text("num_classes: 5\n")
     assert FolderDataModule(root).num_classes == 5
     (root / "classes.yml").write_text("{num_classes: 5, class_names: [a, b]}\n")
-    with pytest.raises(ValueError, match=r"names and colours, 2, got 5 .*classes\.yml"):
+    with pytest.raises(ValueError, match=r"names and colors, 2, got 5 .*classes\.yml"):
         _ = FolderDataModule(root).num_classes
     (root / "classes.yml").write_text("")
     assert FolderDataModule(root).num_classes == 3

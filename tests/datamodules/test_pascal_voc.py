@@ -18,19 +18,19 @@ LISTS = f"{BASE}/ImageSets/Segmentation"
 FETCH = "torchvision.datasets.voc.download_and_extract_archive"
 
 
-def unread(root: Path, train: str = "train_aug", **options: Any) -> Any:  # noqa: ANN401
+def unread(root: Path, train: str = "train_aug", **options: Any) -> Any:
     options = {"batch_size": 2, "num_workers": 0, "crop": (16, 16), **options}
     return PascalVOCDataModule(str(root), train, **options)  # type: ignore[arg-type]
 
 
-def made(root: Path, train: str = "train_aug", **options: Any) -> Any:  # noqa: ANN401
+def made(root: Path, train: str = "train_aug", **options: Any) -> Any:
     data = unread(root, train, **options)
     data.prepare_data()
     data.setup("fit")
     return data
 
 
-def raw(path: Path) -> Any:  # noqa: ANN401
+def raw(path: Path) -> Any:
     with Image.open(path) as label:
         assert label.mode == "P"
         return np.asarray(label)
@@ -80,7 +80,7 @@ def test_21_is_no_class(tmp_path: Path) -> None:
         made(tmp_path)
 
 
-def test_there_are_21_classes_with_names_and_the_colours_of_the_kit() -> None:
+def test_there_are_21_classes_with_names_and_the_colors_of_the_kit() -> None:
     data = unread(Path("unread"))
     assert data.num_classes == len(data.class_names) == 21
     assert list(data.palette) == default_palette(21)

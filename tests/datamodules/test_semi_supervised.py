@@ -15,7 +15,7 @@ from lightning_classmix import SemiSupervisedDataModule, Supervised
 from tests import tiny
 
 
-def first_batches(data: Any, count: int = 1, seed: int = 0) -> list[Any]:  # noqa: ANN401
+def first_batches(data: Any, count: int = 1, seed: int = 0) -> list[Any]:
     seed_everything(seed, verbose=False)
     data.setup("fit")
     batches = iter(data.train_dataloader())
@@ -45,15 +45,15 @@ def test_batches_keep_the_contract() -> None:
 @pytest.mark.parametrize(
     ("labeled", "unlabeled", "options", "steps"),
     [
-        (6, 10, {}, 5),  # one pass over the unlabelled set
+        (6, 10, {}, 5),  # one pass over the unlabeled set
         (6, 11, {}, 5),  # full batches only
-        (30, 4, {}, 2),  # more labelled than unlabelled images
+        (30, 4, {}, 2),  # more labeled than unlabeled images
         (6, 10, {"unlabeled_batch_size": 5}, 2),
         (6, 10, {"steps_per_epoch": 17}, 17),
         (6, 3, {"unlabeled_batch_size": 4}, 1),  # less than one batch
     ],
 )
-def test_an_epoch_is_a_pass_over_the_unlabelled_set(
+def test_an_epoch_is_a_pass_over_the_unlabeled_set(
     labeled: int, unlabeled: int, options: dict[str, int], steps: int
 ) -> None:
     data = tiny.data(labeled, unlabeled, **options)
@@ -62,7 +62,7 @@ def test_an_epoch_is_a_pass_over_the_unlabelled_set(
     assert len(list(data.train_dataloader())) == steps
 
 
-def test_without_unlabelled_images_an_epoch_is_a_pass_over_the_labelled_set() -> None:
+def test_without_unlabeled_images_an_epoch_is_a_pass_over_the_labeled_set() -> None:
     data = SemiSupervisedDataModule(tiny.pairs(7), batch_size=2)
     (batch,) = first_batches(data)
     assert batch.keys() == {"labeled"}
@@ -70,7 +70,7 @@ def test_without_unlabelled_images_an_epoch_is_a_pass_over_the_labelled_set() ->
     tiny.trainer().fit(Supervised(tiny.CLASSES, network=tiny.network()), data)
 
 
-def test_labelled_images_are_reshuffled_on_every_pass() -> None:
+def test_labeled_images_are_reshuffled_on_every_pass() -> None:
     items = [
         (torch.full((3, 1, 1), float(i)), torch.zeros(1, 1).long()) for i in range(6)
     ]
@@ -100,12 +100,12 @@ class Rows(Dataset[Any]):
     def __len__(self) -> int:
         return 8
 
-    def __getitem__(self, index: int) -> Any:  # noqa: ANN401
+    def __getitem__(self, index: int) -> Any:
         image = np.random.default_rng(index).integers(0, 255, (24, 24, 3))
         return image.astype(np.uint8), np.full((24, 24), os.getpid() % 7, np.uint8)
 
 
-def unlabelled(workers: int) -> list[Tensor]:
+def unlabeled(workers: int) -> list[Tensor]:
     data = SemiSupervisedDataModule(
         Rows(), Rows(), batch_size=4, crop=(12, 12), num_workers=workers
     )
@@ -121,13 +121,13 @@ def unlabelled(workers: int) -> list[Tensor]:
 
 
 def test_augmentation_is_the_same_with_any_number_of_workers() -> None:
-    alone, two = unlabelled(0), unlabelled(2)
+    alone, two = unlabeled(0), unlabeled(2)
     assert len(alone) == len(two) == 4
     assert all(torch.equal(one, other) for one, other in zip(alone, two, strict=True))
 
 
 def test_augmentation_differs_between_items_and_passes() -> None:
-    seen = torch.cat(unlabelled(2)).flatten(1)
+    seen = torch.cat(unlabeled(2)).flatten(1)
     distances = torch.cdist(seen, seen) + torch.eye(len(seen)) * 1e6
     assert distances.min() > 1.0
 
@@ -139,7 +139,7 @@ def test_workers_live_as_long_as_the_loader() -> None:
     processes: set[int] = set()
 
     class Collect(Callback):
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
             for loader in (
                 trainer.train_dataloader["labeled"],
                 trainer.train_dataloader["unlabeled"],
@@ -172,9 +172,9 @@ def test_a_users_pipeline_takes_the_place_of_the_standard_one() -> None:
     assert batch["unlabeled"]["valid"].shape == (2, 4, 6)
 
 
-def test_unlabelled_images_get_no_colour_jitter() -> None:
-    grey = [(np.full((4, 4, 3), 99, np.uint8), np.zeros((4, 4), np.uint8))] * 8
-    data = SemiSupervisedDataModule(grey, grey, batch_size=8, jitter=0.5)
+def test_unlabeled_images_get_no_color_jitter() -> None:
+    gray = [(np.full((4, 4, 3), 99, np.uint8), np.zeros((4, 4), np.uint8))] * 8
+    data = SemiSupervisedDataModule(gray, gray, batch_size=8, jitter=0.5)
     (batch,) = first_batches(data)
     assert batch["unlabeled"]["image"].flatten(2).std(dim=(0, 2)).max() == 0
     assert batch["labeled"]["image"].flatten(2).std(dim=(0, 2)).max() > 0.1
@@ -209,7 +209,7 @@ def test_images_of_four_channels_train() -> None:
     assert first_batches(data)[0]["labeled"]["image"].shape == (2, 4, 4, 4)
 
 
-def test_few_labelled_images_repeat_and_it_is_said() -> None:
+def test_few_labeled_images_repeat_and_it_is_said() -> None:
     data = tiny.data(labeled=1, batch_size=4, unlabeled_batch_size=2)
     with pytest.warns(UserWarning, match="labeled holds 1 images for batches of 4"):
         (batch,) = first_batches(data)
@@ -268,7 +268,7 @@ def test_an_argument_out_of_its_range_is_refused(
         tiny.data(**options)
 
 
-def evaluated(**options: Any) -> Any:  # noqa: ANN401
+def evaluated(**options: Any) -> Any:
     """Build a data module over ``Rows``, which are of 24 x 24 pixels."""
     return SemiSupervisedDataModule(
         Rows(), val=Rows(), test=Rows(), predict=Rows(), batch_size=2, **options
@@ -311,7 +311,7 @@ RED = np.array([[[250, 130, 10]]], np.uint8).repeat(6, 0).repeat(8, 1)
 MEAN = (0.1, 0.2, 0.3)  # of blue, green, red
 
 
-def coloured(**options: Any) -> Any:  # noqa: ANN401
+def colored(**options: Any) -> Any:
     """Build a data module over images that are rather red, in every form."""
     items = [(RED, np.zeros((6, 8), np.uint8)), (Image.fromarray(RED), RED[..., 2])]
     defaults: dict[str, Any] = {"jitter": 0.0, "mean": MEAN, "std": (1.0,) * 3}
@@ -328,7 +328,7 @@ def coloured(**options: Any) -> Any:  # noqa: ANN401
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 def test_the_first_channel_is_blue_if_it_shall_be(order: str) -> None:
-    data = coloured(channel_order=order)
+    data = colored(channel_order=order)
     channels = [10, 130, 250] if order == "bgr" else [250, 130, 10]
     expected = torch.tensor(channels) / 255 - torch.tensor(MEAN)
     (batch,) = first_batches(data)
@@ -345,10 +345,10 @@ def test_the_first_channel_is_blue_if_it_shall_be(order: str) -> None:
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("mark_padding", [False, True])
-def test_crops_are_padded_by_the_mean_colour_in_either_order(
+def test_crops_are_padded_by_the_mean_color_in_either_order(
     order: str, mark_padding: bool
 ) -> None:
-    data = coloured(
+    data = colored(
         crop=(24, 24),
         scale=(1.0, 1.0),
         channel_order=order,
@@ -367,7 +367,7 @@ def test_crops_are_padded_by_the_mean_colour_in_either_order(
         away = (part["image"] - shown).abs().amax(1) > 0.01
         assert (away.sum((1, 2)) == 24 * 24 - 6 * 8).all()
         padding = part["image"].movedim(1, -1)[away]
-        assert padding.abs().max() <= 0.5 / 255 + 1e-6  # whole grey values
+        assert padding.abs().max() <= 0.5 / 255 + 1e-6  # whole gray values
 
 
 def test_float_tensors_pass_untouched_whatever_the_order_of_channels() -> None:

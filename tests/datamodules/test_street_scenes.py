@@ -7,7 +7,7 @@ from torch.utils.data import Subset
 from lightning_classmix import StreetScenesDataModule
 
 
-def made(**options: Any) -> StreetScenesDataModule:  # noqa: ANN401
+def made(**options: Any) -> StreetScenesDataModule:
     defaults: dict[str, Any] = {
         "labeled": 3,
         "unlabeled": 9,
@@ -21,19 +21,19 @@ def made(**options: Any) -> StreetScenesDataModule:  # noqa: ANN401
     return data
 
 
-def numbers(source: Any) -> set[int]:  # noqa: ANN401
+def numbers(source: Any) -> set[int]:
     assert isinstance(source, Subset)
     return set(source.indices)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_labelled_scenes_show_every_class(seed: int) -> None:
+def test_labeled_scenes_show_every_class(seed: int) -> None:
     data = made(seed=seed)
     labels = [data.labeled[index][1] for index in range(len(data.labeled))]
     assert set(np.unique(labels)) == set(range(7))
 
 
-def test_no_scene_is_both_labelled_and_unlabelled() -> None:
+def test_no_scene_is_both_labeled_and_unlabeled() -> None:
     data = made()
     assert data.unlabeled is not None
     labeled, unlabeled = numbers(data.labeled), numbers(data.unlabeled)
@@ -54,7 +54,7 @@ def test_validation_and_test_do_not_depend_on_the_counts() -> None:
     assert not np.array_equal(one.val[0][1], one.test[0][1])  # type: ignore[index]
 
 
-def test_classes_have_names_and_colours() -> None:
+def test_classes_have_names_and_colors() -> None:
     data = made(unlabeled=0)
     assert data.unlabeled is None
     assert (

@@ -10,7 +10,7 @@ from lightning_classmix.datasets.file_checks import read_facts
 from lightning_classmix.datasets.image_files import ImageFiles
 
 
-def valued(root: Path, *labels: list[int], **options: Any) -> LabelValues:  # noqa: ANN401
+def valued(root: Path, *labels: list[int], **options: Any) -> LabelValues:
     """Write labels of one row each and read their values."""
     paths = []
     for index, values in enumerate(labels):
@@ -21,13 +21,13 @@ def valued(root: Path, *labels: list[int], **options: Any) -> LabelValues:  # no
     return from_files(root, paths, **options)
 
 
-def from_files(root: Path, paths: list[Path], **options: Any) -> LabelValues:  # noqa: ANN401
+def from_files(root: Path, paths: list[Path], **options: Any) -> LabelValues:
     files = ImageFiles(paths, paths, root=root)
     return LabelValues([(files, read_facts(files))], remedy="here", **options)
 
 
-def save_colours(path: Path, *colours: tuple[int, int, int]) -> Path:
-    Image.fromarray(np.array([colours], np.uint8)).save(path)
+def save_colors(path: Path, *colors: tuple[int, int, int]) -> Path:
+    Image.fromarray(np.array([colors], np.uint8)).save(path)
     return path
 
 
@@ -52,10 +52,10 @@ def test_files_that_are_black_alone_do_not_tell(tmp_path: Path) -> None:
     assert valued(tmp_path, *[[0, 0]] * 9, [0, 255]).binary
 
 
-def test_grey_colours_count_as_their_grey(tmp_path: Path) -> None:
-    grey = save_colours(tmp_path / "a.png", (0, 0, 0), (255, 255, 255))
-    assert from_files(tmp_path, [grey]).binary
-    classes = save_colours(tmp_path / "b.png", (0, 0, 0), (1, 1, 1), (2, 2, 2))
+def test_gray_colors_count_as_their_gray(tmp_path: Path) -> None:
+    gray = save_colors(tmp_path / "a.png", (0, 0, 0), (255, 255, 255))
+    assert from_files(tmp_path, [gray]).binary
+    classes = save_colors(tmp_path / "b.png", (0, 0, 0), (1, 1, 1), (2, 2, 2))
     assert from_files(tmp_path, [classes]).count_classes() == 3
 
 
@@ -88,15 +88,15 @@ def test_it_tells_ten_absent_classes_at_most(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("black", [(0, 0, 0), (0, 0, 9)])
-def test_colours_without_a_table_are_told_with_a_file(
+def test_colors_without_a_table_are_told_with_a_file(
     tmp_path: Path, black: tuple[int, int, int]
 ) -> None:
-    one = save_colours(tmp_path / "one.png", black, black)
-    two = save_colours(tmp_path / "two.png", black, (255, 0, 0))
+    one = save_colors(tmp_path / "one.png", black, black)
+    two = save_colors(tmp_path / "two.png", black, (255, 0, 0))
     values = from_files(tmp_path, [one, two])
     with pytest.raises(
         ValueError,
-        match=r"colours must have a table, got #(000009 in .*one|ff0000 in .*two)\.png;"
+        match=r"colors must have a table, got #(000009 in .*one|ff0000 in .*two)\.png;"
         " give palette or label_map, here",
     ):
         values.count_classes()

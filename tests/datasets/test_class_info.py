@@ -67,7 +67,7 @@ def test_bytes_that_are_no_text_are_no_yaml(tmp_path: Path) -> None:
 
 
 LISTED = r"class_names must be a list of names, got "
-COLOURS = r"palette must be a list of colours, each of three numbers .*, got "
+COLORS = r"palette must be a list of colors, each of three numbers .*, got "
 TABLE = r"label_map must lead from raw values to classes or to 255 for void, got "
 
 
@@ -79,14 +79,14 @@ TABLE = r"label_map must lead from raw values to classes or to 255 for void, got
         ("[sky, 7]", LISTED),
         ("class_names: {0: sky}", LISTED),
         ("[sky, road, sky]", r"class_names must differ, got \['sky', 'road', 'sky'\]"),
-        ("palette: []", COLOURS),
-        ("palette: 7", COLOURS),
-        ("palette: [[1, 2]]", COLOURS),
-        ("palette: [[1, 2, 256]]", COLOURS),
-        ("palette: [[1, 2, -1]]", COLOURS),
-        ("palette: [[1, 2, 0.5]]", COLOURS),
-        ("palette: ['#ff0000']", COLOURS),
-        ("palette: {a: [1, 2, 3]}", COLOURS),
+        ("palette: []", COLORS),
+        ("palette: 7", COLORS),
+        ("palette: [[1, 2]]", COLORS),
+        ("palette: [[1, 2, 256]]", COLORS),
+        ("palette: [[1, 2, -1]]", COLORS),
+        ("palette: [[1, 2, 0.5]]", COLORS),
+        ("palette: ['#ff0000']", COLORS),
+        ("palette: {a: [1, 2, 3]}", COLORS),
         ("label_map: [0, 1]", TABLE),
         ("label_map: {}", TABLE),
         ("label_map: {0: sky}", TABLE),
@@ -98,7 +98,7 @@ TABLE = r"label_map must lead from raw values to classes or to 255 for void, got
         ("label_map: {7: -1}", r"classes in \[0, 254\] .*, got -1 for 7"),
         (
             "{class_names: [a, b], palette: [[1, 2, 3]]}",
-            "must be as many, got 2 names and 1 colours",
+            "must be as many, got 2 names and 1 colors",
         ),
     ],
 )
@@ -113,7 +113,7 @@ def test_every_wrong_part_is_told_with_its_file(
     ("wrong", "told"),
     [
         ({"class_names": "road"}, LISTED),
-        ({"palette": [(1, 2)]}, COLOURS),
+        ({"palette": [(1, 2)]}, COLORS),
         ({"label_map": {"red": 0}}, "got 'red' in label_map$"),
     ],
 )

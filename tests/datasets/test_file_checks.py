@@ -11,12 +11,12 @@ from PIL import Image
 from lightning_classmix.datasets import file_checks
 from lightning_classmix.datasets.file_checks import (
     check_first,
-    for_each,
     gather,
+    parallel_map,
     read_facts,
 )
 from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.label_map import LabelMap, colour_value, count_values
+from lightning_classmix.datasets.label_map import LabelMap, color_value, count_values
 from tests.images import save_pair
 
 
@@ -36,7 +36,7 @@ def test_facts_are_the_values_of_every_file_and_their_pixels(tmp_path: Path) -> 
     Image.fromarray(np.array([[300, 9]], np.uint16)).save(labels[1])
     Image.fromarray(np.array([[[1, 2, 3]] * 2], np.uint8)).save(labels[2])
     facts = read_facts(files)
-    assert facts.values.tolist() == [0, 9, 300, colour_value(1, 2, 3)]
+    assert facts.values.tolist() == [0, 9, 300, color_value(1, 2, 3)]
     assert facts.counts.tolist() == [[1, 2, 0, 0], [0, 1, 1, 0], [0, 0, 0, 2]]
     assert not facts.faults
 
@@ -99,6 +99,6 @@ def test_files_beyond_the_first_are_left_for_later(
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
-    assert for_each(lambda index: index**2, range(50), "") == [
+    assert parallel_map(lambda index: index**2, range(50), "") == [
         index**2 for index in range(50)
     ]

@@ -33,7 +33,7 @@ def test_an_item_without_label_has_none(tmp_path: Path) -> None:
     save_pair(tmp_path / "i.png", None)
     files = ImageFiles([tmp_path / "i.png"], root=tmp_path)
     assert sorted(files[0]) == ["image", "name"]
-    with pytest.raises(TypeError, match="must be of labelled images"):
+    with pytest.raises(TypeError, match="must be of labeled images"):
         files.raw_label(0)
 
 

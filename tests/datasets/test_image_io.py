@@ -18,7 +18,7 @@ from lightning_classmix.datasets.image_io import (
     read_label,
     stem,
 )
-from lightning_classmix.datasets.label_map import COLOUR
+from lightning_classmix.datasets.label_map import COLOR
 from tests.images import save_pair
 
 RAMP = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)
@@ -32,13 +32,13 @@ def pixels(path: Path) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1"])
-def test_grey_images_come_as_rgb(tmp_path: Path, mode: str) -> None:
-    grey = RAMP // 128 * 255 if mode == "1" else RAMP
-    Image.fromarray(grey).convert(mode).save(tmp_path / "grey.png")
-    assert (pixels(tmp_path / "grey.png") == grey[..., None]).all()
+def test_gray_images_come_as_rgb(tmp_path: Path, mode: str) -> None:
+    gray = RAMP // 128 * 255 if mode == "1" else RAMP
+    Image.fromarray(gray).convert(mode).save(tmp_path / "gray.png")
+    assert (pixels(tmp_path / "gray.png") == gray[..., None]).all()
 
 
-def test_palette_images_come_as_their_colours(tmp_path: Path) -> None:
+def test_palette_images_come_as_their_colors(tmp_path: Path) -> None:
     image = Image.fromarray(RAMP).convert("P")
     image.putpalette(PALETTE)
     expected = np.array(PALETTE, np.uint8).reshape(-1, 3)[RAMP]
@@ -51,11 +51,11 @@ def test_palette_images_come_as_their_colours(tmp_path: Path) -> None:
 
 
 def test_transparency_is_left_out(tmp_path: Path) -> None:
-    colours = np.dstack([RAMP, RAMP + 1, RAMP + 2])
-    Image.fromarray(np.dstack([colours, RAMP])).save(tmp_path / "rgba.png")
-    assert np.array_equal(pixels(tmp_path / "rgba.png"), colours)
-    Image.fromarray(RAMP).save(tmp_path / "grey.png", transparency=20)
-    assert (pixels(tmp_path / "grey.png") == RAMP[..., None]).all()
+    colors = np.dstack([RAMP, RAMP + 1, RAMP + 2])
+    Image.fromarray(np.dstack([colors, RAMP])).save(tmp_path / "rgba.png")
+    assert np.array_equal(pixels(tmp_path / "rgba.png"), colors)
+    Image.fromarray(RAMP).save(tmp_path / "gray.png", transparency=20)
+    assert (pixels(tmp_path / "gray.png") == RAMP[..., None]).all()
 
 
 def test_cmyk_images_come_as_rgb(tmp_path: Path) -> None:
@@ -64,11 +64,11 @@ def test_cmyk_images_come_as_rgb(tmp_path: Path) -> None:
     assert abs(red - [255, 0, 0]).max() < 10
 
 
-@pytest.mark.parametrize("name", ["grey.png", "grey.tif"])
+@pytest.mark.parametrize("name", ["gray.png", "gray.tif"])
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
 def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path, name: str, order: str) -> None:
     values = np.array([[0, 255, 256, 511], [4660, 32768, 65280, 65535]], np.uint16)
-    if name == "grey.tif" or order == "<u2":
+    if name == "gray.tif" or order == "<u2":
         Image.fromarray(values.astype(order)).save(tmp_path / name)
     else:
         write_png(tmp_path / name, values[:1].astype(order).tobytes(), 4, bits=16)
@@ -188,15 +188,15 @@ def test_labels_of_16_bits_are_read_whole(
 
 
 @pytest.mark.parametrize("alpha", [False, True])
-def test_colour_labels_are_read_as_colours(tmp_path: Path, alpha: bool) -> None:
+def test_color_labels_are_read_as_colors(tmp_path: Path, alpha: bool) -> None:
     values = np.array([[[1, 2, 3], [255, 0, 16]]], np.uint8)
     held = np.dstack([values, [[0, 9]]]).astype(np.uint8) if alpha else values
     Image.fromarray(held).save(tmp_path / "x.png")
     label = read_label(tmp_path / "x.png")
-    assert label.tolist() == [[COLOUR | 0x010203, COLOUR | 0xFF0010]]
+    assert label.tolist() == [[COLOR | 0x010203, COLOR | 0xFF0010]]
 
 
-def test_the_transparency_of_grey_labels_is_left_out(tmp_path: Path) -> None:
+def test_the_transparency_of_gray_labels_is_left_out(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([RAMP, RAMP // 2])).save(tmp_path / "x.png")
     assert np.array_equal(read_label(tmp_path / "x.png"), RAMP)
 
@@ -241,7 +241,7 @@ def test_palette_labels_are_read_as_indices(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("bits", "top"), [(1, 1), (2, 3), (4, 15)])
-def test_grey_labels_of_few_bits_hold_what_was_written(
+def test_gray_labels_of_few_bits_hold_what_was_written(
     tmp_path: Path, bits: int, top: int
 ) -> None:
     values = np.arange(top + 1, dtype=np.uint8)[None]
@@ -251,7 +251,7 @@ def test_grey_labels_of_few_bits_hold_what_was_written(
 
 
 def write_png(path: Path, row: bytes, width: int, *, bits: int) -> None:
-    """Write a grey PNG of one row, as Pillow itself cannot."""
+    """Write a gray PNG of one row, as Pillow itself cannot."""
     header = struct.pack(">IIBBBBB", width, 1, bits, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
     content = b"\x89PNG\r\n\x1a\n"

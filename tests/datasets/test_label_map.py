@@ -8,32 +8,32 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lightning_classmix.datasets.label_map import (
-    COLOUR,
+    COLOR,
     LabelMap,
     check_classes,
-    colour_value,
+    color_value,
     count_values,
-    grey_of,
+    gray_of,
     raw_value,
     told,
 )
 from lightning_classmix.ops import VOID
 
 FILE = Path("labels/x.png")
-RED, GREEN = colour_value(255, 0, 0), colour_value(0, 255, 0)
+RED, GREEN = color_value(255, 0, 0), color_value(0, 255, 0)
 
 
-def grey(value: int) -> int:
-    return colour_value(value, value, value)
+def gray(value: int) -> int:
+    return color_value(value, value, value)
 
 
 def slow(classes: Mapping[int, int], raw: NDArray[np.integer]) -> list[int]:
-    """Look every pixel up in the table; grey is its number if no colour is known."""
-    numbers = {grey(value): value for value in range(256)}
-    colourful = any(value >= COLOUR for value in classes)
+    """Look every pixel up in the table; gray is its number if no color is known."""
+    numbers = {gray(value): value for value in range(256)}
+    colorful = any(value >= COLOR for value in classes)
     found = []
     for pixel in raw.ravel().tolist():
-        pixel = pixel if colourful else numbers.get(pixel, pixel)
+        pixel = pixel if colorful else numbers.get(pixel, pixel)
         found.append(classes.get(pixel, -1))
     return found
 
@@ -42,8 +42,8 @@ values = st.one_of(
     st.integers(0, 6),
     st.integers(0, 255),
     st.integers(0, 65535),
-    st.integers(0, 255).map(grey),
-    st.integers(0, 0xFFFFFF).map(lambda rgb: COLOUR | rgb),
+    st.integers(0, 255).map(gray),
+    st.integers(0, 0xFFFFFF).map(lambda rgb: COLOR | rgb),
 )
 tables = st.dictionaries(values, st.integers(0, VOID), min_size=1, max_size=12)
 numbers = st.dictionaries(
@@ -65,7 +65,7 @@ def test_classes_are_those_of_the_slow_loop(
         assert found.ravel().tolist() == slow(classes, raw)
 
 
-def test_numbers_colours_and_void_become_classes() -> None:
+def test_numbers_colors_and_void_become_classes() -> None:
     label_map = LabelMap({7: 0, 300: 1, RED: 2, 9: VOID})
     small = label_map(np.array([[7, 9]], np.uint8), FILE)
     assert small.dtype == np.uint8
@@ -74,14 +74,14 @@ def test_numbers_colours_and_void_become_classes() -> None:
     assert label_map(np.array([[RED], [RED]]), FILE).tolist() == [[2], [2]]
 
 
-def test_grey_pixels_are_numbers_as_long_as_no_colour_is_known() -> None:
-    raw = np.array([[grey(0), grey(2)]])
+def test_gray_pixels_are_numbers_as_long_as_no_color_is_known() -> None:
+    raw = np.array([[gray(0), gray(2)]])
     assert LabelMap({0: 1, 2: 0}).look_up(raw).tolist() == [[1, 0]]
     assert LabelMap({0: 1, 2: 0, RED: 2}).look_up(raw).tolist() == [[-1, -1]]
 
 
-def test_numbers_beyond_255_are_no_grey() -> None:
-    assert LabelMap({300: 1}).look_up(np.array([[grey(44)]])).tolist() == [[-1]]
+def test_numbers_beyond_255_are_no_gray() -> None:
+    assert LabelMap({300: 1}).look_up(np.array([[gray(44)]])).tolist() == [[-1]]
 
 
 def test_values_without_a_class_are_told_with_pixels_and_file() -> None:
@@ -95,7 +95,7 @@ def test_values_without_a_class_are_told_with_pixels_and_file() -> None:
     ) in str(error.value)
 
 
-def test_colours_without_a_class_are_told_as_colours() -> None:
+def test_colors_without_a_class_are_told_as_colors() -> None:
     label_map = LabelMap({0: 0, RED: 1})
     with pytest.raises(ValueError, match=r"of 0, #ff0000, got #00ff00 \(3 pixels\) in"):
         label_map(np.array([[GREEN, GREEN, GREEN, RED]]), FILE)
@@ -130,15 +130,15 @@ def test_values_are_counted(dtype: type[np.integer]) -> None:
     ("key", "value"),
     [(0, 0), ("12", 12), (65535, 65535), ("#00FF00", GREEN), ("#ff0000", RED)],
 )
-def test_raw_values_are_numbers_or_colours(key: int | str, value: int) -> None:
+def test_raw_values_are_numbers_or_colors(key: int | str, value: int) -> None:
     assert raw_value(key) == value
 
 
 @pytest.mark.parametrize(
     "key", [-1, 65536, "1.5", True, "", "#ff00", "ff0000", "#ff00000", "#gg0000", "red"]
 )
-def test_whatever_is_neither_number_nor_colour_is_refused(key: int | str) -> None:
-    with pytest.raises(ValueError, match=f"or a colour '#rrggbb', got {key!r}"):
+def test_whatever_is_neither_number_nor_color_is_refused(key: int | str) -> None:
+    with pytest.raises(ValueError, match=f"or a color '#rrggbb', got {key!r}"):
         raw_value(key)
 
 
@@ -147,9 +147,9 @@ def test_a_value_is_told_as_it_is_written(value: int) -> None:
     assert raw_value(told(value)) == value
 
 
-def test_grey_colours_are_numbers_and_others_stay() -> None:
-    raw = np.array([grey(0), grey(255), RED, 7, 65535, colour_value(0, 0, 1)])
-    assert grey_of(raw).tolist() == [0, 255, RED, 7, 65535, colour_value(0, 0, 1)]
+def test_gray_colors_are_numbers_and_others_stay() -> None:
+    raw = np.array([gray(0), gray(255), RED, 7, 65535, color_value(0, 0, 1)])
+    assert gray_of(raw).tolist() == [0, 255, RED, 7, 65535, color_value(0, 0, 1)]
 
 
 @pytest.mark.parametrize("label", [-1, 3, 254, 256])

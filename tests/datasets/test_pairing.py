@@ -115,7 +115,7 @@ def test_a_list_pairs_images_and_labels(tmp_path: Path, between: str) -> None:
     )
 
 
-def test_lines_without_a_label_are_unlabelled_images(tmp_path: Path) -> None:
+def test_lines_without_a_label_are_unlabeled_images(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "b.png", "c.png", "m/a.png")
     text = "a.png,m/a.png\nb.png,\nc.png\n"
     assert listed(tmp_path, text) == ({"a.png": "m/a.png"}, ["b.png", "c.png"], [])

@@ -4,7 +4,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from lightning_classmix.datasets.samplers import PassSampler
+from lightning_classmix.datasets.samplers import InfiniteShuffleSampler
 
 
 class Places(Dataset[Any]):
@@ -14,12 +14,16 @@ class Places(Dataset[Any]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, place: tuple[int, int]) -> Any:  # noqa: ANN401
+    def __getitem__(self, place: tuple[int, int]) -> Any:
         return torch.tensor(place)
 
 
-def sampler(count: int, length: int, epoch: int = 0, **options: int) -> PassSampler:
-    made = PassSampler(Places(count), length=length, **{"seed": 0, **options})
+def sampler(
+    count: int, length: int, epoch: int = 0, **options: int
+) -> InfiniteShuffleSampler:
+    made = InfiniteShuffleSampler(
+        Places(count), length=length, **{"seed": 0, **options}
+    )
     made.set_epoch(epoch)
     return made
 

@@ -40,7 +40,7 @@ def test_image_and_label_have_the_size_asked_for(size: tuple[int, int]) -> None:
     assert label.dtype == np.uint8
 
 
-def test_every_class_is_common_enough_to_be_learnt() -> None:
+def test_every_class_is_common_enough_to_be_learned() -> None:
     labels = np.stack([label for _, label in StreetScenes(40, size=(64, 96))])  # type: ignore[attr-defined]
     assert labels.max() < len(CLASS_NAMES) == len(PALETTE)
     for index in range(len(CLASS_NAMES)):

@@ -29,7 +29,7 @@ def plain(pipeline: A.Compose | None) -> Transform:
     return Transform(pipeline, mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
-def test_normalisation_follows_the_pipeline() -> None:
+def test_normalization_follows_the_pipeline() -> None:
     image, _ = scene()
     sample = Transform(mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))(image)
     expected = (image / 255 - (0.5, 0.4, 0.3)) / (0.1, 0.2, 0.3)
@@ -106,7 +106,7 @@ def test_flip_can_be_left_out() -> None:
     assert 6 < sum(turned) < 26
 
 
-def test_jitter_changes_colours_and_nothing_else() -> None:
+def test_jitter_changes_colors_and_nothing_else() -> None:
     image, label = scene()
     transform = plain(training_pipeline(flip=False, jitter=0.25))
     samples = [transform(image, label, seed=seed) for seed in range(20)]
@@ -124,8 +124,8 @@ def test_ids_that_are_not_contiguous_pass_unchanged() -> None:
 
 
 def test_images_are_resized_and_labels_with_them_by_their_nearest_value() -> None:
-    grey = np.kron([[0, 200], [100, 255]], np.ones((4, 4))).astype(np.uint8)
-    image = np.stack([grey] * 3, axis=-1)
+    gray = np.kron([[0, 200], [100, 255]], np.ones((4, 4))).astype(np.uint8)
+    image = np.stack([gray] * 3, axis=-1)
     label = np.kron([[0, 7], [3, 255]], np.ones((4, 4))).astype(np.uint8)
     transform = Transform(size=(3, 5), mean=(0.0,) * 3, std=(1.0,) * 3)
     sample = transform(image, label)
@@ -137,7 +137,7 @@ def test_images_are_resized_and_labels_with_them_by_their_nearest_value() -> Non
     torch.testing.assert_close(corner, torch.tensor([0.0, 200.0, 100.0, 255.0]))
 
 
-def test_a_pipeline_that_normalises_is_refused_with_the_remedy() -> None:
+def test_a_pipeline_that_normalizes_is_refused_with_the_remedy() -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     for step in (A.Normalize(), A.ToTensorV2(), A.Compose([A.ToFloat()])):
         with pytest.raises(ValueError, match="leave out Normalize and ToTensorV2"):
@@ -161,7 +161,7 @@ def test_a_file_without_a_pipeline_is_named(tmp_path: Path) -> None:
         read_pipeline(str(tmp_path / "other.yaml"))
 
 
-def test_the_order_of_channels_is_turned_about_before_the_normalisation() -> None:
+def test_the_order_of_channels_is_turned_about_before_the_normalization() -> None:
     image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
     mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
     sample = Transform(mean=mean, std=std, reverse=True)(image)

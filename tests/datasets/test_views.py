@@ -16,7 +16,7 @@ LABEL = np.array([[0, 1, 2], [255, 1, 0]], dtype=np.uint8)
 PIXELS = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
 
 
-def training(source: Any, *, labeled: bool = True) -> TrainingView:  # noqa: ANN401
+def training(source: Any, *, labeled: bool = True) -> TrainingView:
     return TrainingView(source, Transform(), labeled=labeled, seed=0)
 
 
@@ -31,7 +31,7 @@ def training(source: Any, *, labeled: bool = True) -> TrainingView:  # noqa: ANN
         (PIXELS, LABEL.astype(np.int64), "more"),
     ],
 )
-def test_items_of_every_form_give_the_same_sample(item: Any) -> None:  # noqa: ANN401
+def test_items_of_every_form_give_the_same_sample(item: Any) -> None:
     sample = training([item])[0]
     assert sample.keys() == {"image", "label"}
     torch.testing.assert_close(sample["image"], Transform()(PIXELS)["image"])
@@ -42,7 +42,7 @@ def test_items_of_every_form_give_the_same_sample(item: Any) -> None:  # noqa: A
 @pytest.mark.parametrize(
     "item", [PIXELS, (PIXELS,), (PIXELS, "no label"), {"image": PIXELS}, (PIXELS, None)]
 )
-def test_of_an_unlabelled_item_only_the_image_is_kept(item: Any) -> None:  # noqa: ANN401
+def test_of_an_unlabeled_item_only_the_image_is_kept(item: Any) -> None:
     sample = training([item], labeled=False)[0]
     assert sample.keys() == {"image", "valid"}
     assert sample["valid"].all()
@@ -56,9 +56,9 @@ def test_float_tensors_pass_untouched() -> None:
     assert training([image], labeled=False)[0]["valid"].shape == (2, 3)
 
 
-def test_grey_pictures_become_rgb() -> None:
-    grey = Image.fromarray(PIXELS[..., 0])
-    assert training([(grey, LABEL)])[0]["image"].shape == (3, 2, 3)
+def test_gray_pictures_become_rgb() -> None:
+    gray = Image.fromarray(PIXELS[..., 0])
+    assert training([(gray, LABEL)])[0]["image"].shape == (3, 2, 3)
 
 
 def test_augmentation_depends_on_pass_and_index_alone() -> None:
@@ -127,6 +127,6 @@ def test_predictions_know_their_name_and_size() -> None:
         ((PIXELS[0], LABEL), ValueError, r"3 dimensions, got \(3, 3\) in item 0"),
     ],
 )
-def test_a_bad_item_is_named(item: Any, error: type[Exception], message: str) -> None:  # noqa: ANN401
+def test_a_bad_item_is_named(item: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         training([item])[0]

@@ -13,7 +13,7 @@ from tests import tiny
 
 
 class Seen(Callback):
-    """Note the labelled images."""
+    """Note the labeled images."""
 
     def __init__(self) -> None:
         self.images: list[float] = []
@@ -21,9 +21,9 @@ class Seen(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: Any,  # noqa: ANN401
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Note one pixel of each."""

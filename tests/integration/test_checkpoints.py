@@ -16,7 +16,7 @@ from tests import tiny
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 
 
-def saved(folder: Path, **options: Any) -> Path:  # noqa: ANN401
+def saved(folder: Path, **options: Any) -> Path:
     defaults: dict[str, Any] = {"network": tiny.network(), "labeled_only_steps": 1}
     module = ClassMix(tiny.CLASSES, lr=0.1, **defaults | options)
     trainer = tiny.trainer(plugins=[AtomicCheckpointIO()])
@@ -48,7 +48,7 @@ def test_pretrained_weights_are_not_fetched_again(
 
     created = factory._create
 
-    def create(name: str, encoder: str, weights: str | None, *rest: Any) -> Any:  # noqa: ANN401
+    def create(name: str, encoder: str, weights: str | None, *rest: Any) -> Any:
         assert weights is None
         return created(name, encoder, weights, *rest)
 

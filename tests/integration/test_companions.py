@@ -23,7 +23,7 @@ from tests import tiny
 pytestmark = pytest.mark.usefixtures("accelerator")
 
 
-def module(**options: Any) -> ClassMix:  # noqa: ANN401
+def module(**options: Any) -> ClassMix:
     seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {"network": tiny.network(), "labeled_only_steps": 1}
     return ClassMix(tiny.CLASSES, **defaults | options)
@@ -89,7 +89,7 @@ def test_a_summary_names_student_and_teacher(
 
 @pytest.mark.filterwarnings("ignore:When using the `ThroughputMonitor`")
 def test_throughput_is_measured(tmp_path: Path) -> None:
-    def size(batch: Any) -> int:  # noqa: ANN401
+    def size(batch: Any) -> int:
         return len(batch.get("labeled", batch)["image"])
 
     monitor = ThroughputMonitor(batch_size_fn=size, window_size=3)
@@ -135,7 +135,7 @@ def test_a_backbone_is_frozen_then_thawed_and_the_teacher_follows() -> None:
         def __init__(self) -> None:
             self.weights: list[torch.Tensor] = []
 
-        def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
             encoder = pl_module.teacher.network.encoder
             self.weights.append(encoder.weight.clone())
 
@@ -150,7 +150,7 @@ def test_a_backbone_is_frozen_then_thawed_and_the_teacher_follows() -> None:
 
 
 @pytest.mark.parametrize("kind", [CSVLogger, TensorBoardLogger])
-def test_loggers_take_everything_that_is_logged(kind: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_loggers_take_everything_that_is_logged(kind: Any, tmp_path: Path) -> None:
     logger = kind(tmp_path)
     trainer = tiny.trainer(logger=logger, log_every_n_steps=1, val_check_interval=2)
     trainer.fit(module(class_names=["sky", "road", "tree"]), tiny.data())

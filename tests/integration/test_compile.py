@@ -21,14 +21,14 @@ class Losses(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: Any,  # noqa: ANN401
-        outputs: Any,  # noqa: ANN401
+        pl_module: Any,
+        outputs: Any,
         *_: object,
     ) -> None:
         self.seen.append(outputs["loss"].detach())
 
 
-def fit(**options: Any) -> tuple[torch.Tensor, ClassMix]:  # noqa: ANN401
+def fit(**options: Any) -> tuple[torch.Tensor, ClassMix]:
     seed_everything(0, verbose=False)
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3, padding=1),

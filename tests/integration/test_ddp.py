@@ -34,7 +34,7 @@ class Diary(Callback):
     def on_before_optimizer_step(
         self,
         trainer: Trainer,
-        pl_module: Any,  # noqa: ANN401
+        pl_module: Any,
         optimizer: object,
     ) -> None:
         gradients = [p.grad.clone() for p in pl_module.student.parameters()]
@@ -43,16 +43,16 @@ class Diary(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: Any,  # noqa: ANN401
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         self.seen["batch"].append(copy.deepcopy(batch))
         if "target" in outputs:
             self.seen["target"].append(outputs["target"].clone())
 
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         states = {
             "student": pl_module.student.state_dict(),
             "teacher": pl_module.teacher.state_dict(),
@@ -61,7 +61,7 @@ class Diary(Callback):
         torch.save(self.seen | states, self.folder / f"{trainer.global_rank}.pt")
 
 
-def fit(tmp_path: Path, module: Any, data: Any, **options: Any) -> list[Any]:  # noqa: ANN401
+def fit(tmp_path: Path, module: Any, data: Any, **options: Any) -> list[Any]:
     """Train on two processes; return what each saw."""
     callbacks = [Diary(tmp_path), *options.pop("callbacks", [])]
     trainer = tiny.trainer(
@@ -75,7 +75,7 @@ def fit(tmp_path: Path, module: Any, data: Any, **options: Any) -> list[Any]:  #
     return [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
 
 
-def module(**options: Any) -> ClassMix:  # noqa: ANN401
+def module(**options: Any) -> ClassMix:
     seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {"network": tiny.network(), "labeled_only_steps": 1}
     return ClassMix(tiny.CLASSES, **defaults | options)
@@ -163,7 +163,7 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     return parameter.grad
 
 
-def test_labelled_images_are_shuffled_every_pass_and_disjoint(tmp_path: Path) -> None:
+def test_labeled_images_are_shuffled_every_pass_and_disjoint(tmp_path: Path) -> None:
     ranks = fit(tmp_path, module(), tiny.data(labeled=8, unlabeled=20), max_steps=20)
     seen = torch.stack(
         [
@@ -248,7 +248,7 @@ def test_scores_in_a_fit_are_those_of_the_checkpoint(tmp_path: Path) -> None:
         assert ranks[0]["scores"][key].item() == pytest.approx(alone[key], rel=1e-5)
 
 
-def test_a_teacher_with_synchronised_norm_labels_without_a_collective(
+def test_a_teacher_with_synchronized_norm_labels_without_a_collective(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = module()
@@ -273,7 +273,7 @@ def test_a_teacher_with_synchronised_norm_labels_without_a_collective(
 class Tally(PredictionWriter):
     """Write down what each rank knows at the end."""
 
-    def on_predict_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_predict_end(self, trainer: Trainer, pl_module: Any) -> None:
         super().on_predict_end(trainer, pl_module)
         path = self.predictions.parent / f"{trainer.global_rank}.pt"
         torch.save((self.written, self.faults), path)

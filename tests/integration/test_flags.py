@@ -20,7 +20,7 @@ class Counts(Callback):
         self.steps = self.moves = 0
         self.copied = False
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.before = pl_module.teacher.network.network[0].weight.clone()
         (optimizer,) = trainer.optimizers
         optimizer.register_step_post_hook(self.step)
@@ -28,7 +28,7 @@ class Counts(Callback):
     def step(self, *_: object) -> None:
         self.steps += 1
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
         now = pl_module.teacher.network.network[0].weight.clone()
         self.moves += not now.equal(self.before)
         self.before = now
@@ -36,7 +36,7 @@ class Counts(Callback):
             self.copied |= now.equal(pl_module.student.network[0].weight)
 
 
-def fit(**options: Any) -> tuple[Counts, EMATeacher, Trainer]:  # noqa: ANN401
+def fit(**options: Any) -> tuple[Counts, EMATeacher, Trainer]:
     seed_everything(0, verbose=False)
     counts, teacher = Counts(), EMATeacher()
     module = ClassMix(

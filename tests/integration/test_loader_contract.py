@@ -49,7 +49,7 @@ def make(request: pytest.FixtureRequest, root: Path) -> Maker:
         "voc": PascalVOCDataModule,
     }
 
-    def made(*, seed: int = 0, rank: int = 0, devices: int = 1, **options: Any) -> Any:  # noqa: ANN401
+    def made(*, seed: int = 0, rank: int = 0, devices: int = 1, **options: Any) -> Any:
         options = {"batch_size": 2, "num_workers": 0, "crop": (16, 16), **options}
         if request.param == "street_scenes":
             options["size"] = (32, 48)
@@ -80,7 +80,7 @@ PLAIN = {"crop": None, "flip": False, "jitter": 0.0}
 """Images as they are, so that one can tell which it is."""
 
 
-def epochs(data: Any, count: int = 1) -> list[list[Any]]:  # noqa: ANN401
+def epochs(data: Any, count: int = 1) -> list[list[Any]]:
     """Return the batches of some epochs, of one loader, as a Trainer asks for them."""
     loader = data.train_dataloader()
     taken = []
@@ -134,7 +134,7 @@ def test_every_pass_is_augmented_anew(make: Maker) -> None:
 
 
 def test_every_pass_is_shuffled_anew(make: Maker) -> None:
-    # Two epochs of 18 images are 9 passes over the labelled, 4 over the unlabelled.
+    # Two epochs of 18 images are 9 passes over the labeled, 4 over the unlabeled.
     first, second = epochs(make(**PLAIN, steps_per_epoch=9), 2)
     for part, count in (("labeled", LABELED), ("unlabeled", UNLABELED)):
         seen = images(first + second, part)
@@ -145,7 +145,7 @@ def test_every_pass_is_shuffled_anew(make: Maker) -> None:
         assert len({*passes}) > 1
 
 
-def test_an_epoch_shows_no_unlabelled_image_twice_and_no_label_of_it(
+def test_an_epoch_shows_no_unlabeled_image_twice_and_no_label_of_it(
     make: Maker,
 ) -> None:
     data = make(**PLAIN)

@@ -20,14 +20,14 @@ class Modes(Callback):
     def __init__(self) -> None:
         self.seen: set[tuple[str, bool, bool]] = set()
 
-    def note(self, kind: str, module: Any) -> None:  # noqa: ANN401
+    def note(self, kind: str, module: Any) -> None:
         teacher = module.teacher.network.training
         self.seen.add((kind, module.student.training, teacher))
 
     def on_train_batch_start(
         self,
         trainer: Trainer,
-        pl_module: Any,  # noqa: ANN401
+        pl_module: Any,
         *_: object,
     ) -> None:
         self.note("train", pl_module)
@@ -35,7 +35,7 @@ class Modes(Callback):
     def on_validation_batch_start(
         self,
         trainer: Trainer,
-        pl_module: Any,  # noqa: ANN401
+        pl_module: Any,
         *_: object,
     ) -> None:
         self.note("validation", pl_module)
@@ -43,7 +43,7 @@ class Modes(Callback):
     def on_predict_batch_start(
         self,
         trainer: Trainer,
-        pl_module: Any,  # noqa: ANN401
+        pl_module: Any,
         *_: object,
     ) -> None:
         self.note("predict", pl_module)

@@ -122,7 +122,7 @@ def test_the_papers_recipe_trains(
 
 def recipe_data(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *flags: str
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Return the data module that a recipe makes, set up to fit."""
     made = []
     monkeypatch.setattr(
@@ -161,7 +161,7 @@ def test_pascal_voc_comes_as_the_authors_have_it(
     batch, _, _ = next(iter(data.train_dataloader()))
     for part in batch.values():
         assert part["image"].shape == (2, 3, 321, 321)
-        # The images are small: most of a crop is padding, of the mean colour.
+        # The images are small: most of a crop is padding, of the mean color.
         assert (part["image"][..., -1, -1].abs() < 0.5).all()
         assert part["image"][..., 0, 0].abs().max() > 1
     assert (batch["labeled"]["label"][:, -1, -1] == 255).all()

@@ -25,7 +25,7 @@ def module(kind: type[ClassMix] = ClassMix) -> ClassMix:
     return kind(tiny.CLASSES, network=tiny.network())
 
 
-def stub(kind: type, **attributes: Any) -> Any:  # noqa: ANN401
+def stub(kind: type, **attributes: Any) -> Any:
     """Make a strategy without what it needs to run."""
     strategy: Any = object.__new__(kind)
     strategy.__dict__.update(attributes)
@@ -41,7 +41,7 @@ def stub(kind: type, **attributes: Any) -> Any:  # noqa: ANN401
     ],
     ids=lambda strategy: type(strategy).__name__,
 )
-def test_strategies_that_shard_weights_are_refused(strategy: Any) -> None:  # noqa: ANN401
+def test_strategies_that_shard_weights_are_refused(strategy: Any) -> None:
     name = type(strategy).__name__
     with pytest.raises(ValueError, match=f"whole weights .* got {name}; use 'ddp'"):
         check_strategy(strategy)
@@ -100,7 +100,7 @@ def test_an_average_of_the_whole_module_is_warned_of() -> None:
 
 def test_a_teacher_in_the_optimizer_is_refused() -> None:
     class Wrong(ClassMix):
-        def configure_optimizers(self) -> Any:  # noqa: ANN401
+        def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
     trainer = tiny.trainer()

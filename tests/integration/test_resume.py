@@ -41,9 +41,9 @@ class Order(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: Any,  # noqa: ANN401
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         place = trainer.fit_loop.epoch_loop.total_batch_idx
@@ -59,7 +59,7 @@ def run(
     every: int,
     accumulate: int = 1,
     interval: float | None = 3,
-    **fit: Any,  # noqa: ANN401
+    **fit: Any,
 ) -> tuple[dict[str, Any], Order]:
     """Train to the end; return the last checkpoint's content, and the order."""
     network = nn.Sequential(
@@ -104,7 +104,7 @@ def run(
     return content | {"scores": scores}, order
 
 
-def same(one: Any, other: Any) -> bool:  # noqa: ANN401
+def same(one: Any, other: Any) -> bool:
     """Compare whatever a checkpoint holds, to the last bit."""
     if isinstance(one, torch.Tensor):
         return bool(torch.equal(one, other))

@@ -143,10 +143,10 @@ class Compare(Callback):
 
     def on_train_batch_end(
         self,
-        trainer: Any,  # noqa: ANN401
-        pl_module: Any,  # noqa: ANN401
-        outputs: Any,  # noqa: ANN401
-        batch: Any,  # noqa: ANN401
+        trainer: Any,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         student, teacher, labeled, mixed, weight = next(self.expected)
@@ -178,8 +178,8 @@ class Compare(Callback):
 )
 def test_25_steps_are_those_of_the_authors(
     mask: str,
-    weighting: Any,  # noqa: ANN401
-    consistency: Any,  # noqa: ANN401
+    weighting: Any,
+    consistency: Any,
 ) -> None:
     given = masks(mask)
     module = ClassMix(

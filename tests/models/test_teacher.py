@@ -9,7 +9,7 @@ from lightning_classmix.models.teacher import Teacher
 from tests import tiny
 
 
-def module(**options: Any) -> Any:  # noqa: ANN401
+def module(**options: Any) -> Any:
     seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {
         "network": tiny.network(),
@@ -28,7 +28,7 @@ def test_mode_of_the_teacher_is_its_own(mode: str) -> None:
     )
 
     class Meddle(Callback):
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
             pl_module.train(bool(trainer.global_step % 2))
             pl_module.student.train()
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_classmix import ClassMix, EMATeacher, Supervised, ops
-from lightning_classmix.augment import BatchAugment, StrongAugment
+from lightning_classmix.augment import Olsson2021Augment, StrongAugment
 from tests import tiny
 
 
-def module(**options: Any) -> Any:  # noqa: ANN401
+def module(**options: Any) -> Any:
     seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {
         "network": tiny.network(norm=False),
@@ -32,7 +32,7 @@ def given_mask(label: Tensor) -> Tensor:
     return mask
 
 
-def plain(model: Any) -> Any:  # noqa: ANN401
+def plain(model: Any) -> Any:
     """Take the randomness out: a given mask, no augmentation."""
     model.mixer, model.augment = given_mask, nn.Identity()
     return model
@@ -93,7 +93,7 @@ def test_gradients_reach_the_student_alone() -> None:
     assert all(parameter.grad is None for parameter in model.teacher.parameters())
 
 
-def test_padded_pixels_are_never_drawn_counted_or_learnt() -> None:
+def test_padded_pixels_are_never_drawn_counted_or_learned() -> None:
     batch = tiny.batch(unlabeled=2)
     valid = torch.ones(2, 8, 8, dtype=torch.bool)
     valid[0, :, :3] = False
@@ -113,7 +113,7 @@ def test_padded_pixels_are_never_drawn_counted_or_learnt() -> None:
     torch.testing.assert_close(model.training_step(batch, 0)["loss"], found["loss"])
 
 
-def test_an_unlabelled_batch_of_padding_alone_adds_nothing() -> None:
+def test_an_unlabeled_batch_of_padding_alone_adds_nothing() -> None:
     batch = tiny.batch()
     supervised = module(unlabeled_weight=0.0).training_step(batch, 0)["loss"]
     batch["unlabeled"]["valid"] = torch.zeros(2, 8, 8, dtype=torch.bool)
@@ -129,7 +129,7 @@ def test_factor_waits_then_ramps_then_stays() -> None:
     factors: list[float] = []
 
     class Look(Callback):
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
             factors.append(pl_module.mixed_factor())
 
     tiny.trainer(max_steps=10, callbacks=[Look()]).fit(model, tiny.data())
@@ -137,7 +137,7 @@ def test_factor_waits_then_ramps_then_stays() -> None:
     assert factors == pytest.approx([0.0] * 3 + ramp + [2.0] * 3)
 
 
-def test_labelled_steps_at_the_start_are_those_of_supervised() -> None:
+def test_labeled_steps_at_the_start_are_those_of_supervised() -> None:
     model = module(labeled_only_steps=5)
     seed_everything(0, verbose=False)
     baseline = Supervised(tiny.CLASSES, network=tiny.network(norm=False), lr=0.1)
@@ -239,7 +239,7 @@ def test_hyperparameters_are_plain_and_a_checkpoint_loads(tmp_path: Path) -> Non
 def test_a_run_goes_on_bit_for_bit_from_the_end_or_middle_of_an_epoch(
     step: int, tmp_path: Path
 ) -> None:
-    def run(folder: str, **options: Any) -> dict[str, Tensor]:  # noqa: ANN401
+    def run(folder: str, **options: Any) -> dict[str, Tensor]:
         model = module(network=tiny.network(), labeled_only_steps=2)
         seed_everything(0, verbose=False)
         keep = ModelCheckpoint(
@@ -387,9 +387,9 @@ def test_without_augmentation_the_student_is_shown_the_mix_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("strong", StrongAugment), ("olsson2021", BatchAugment)]
+    ("name", "kind"), [("strong", StrongAugment), ("olsson2021", Olsson2021Augment)]
 )
-def test_the_augmentation_is_chosen_by_its_name_and_knows_the_normalisation(
+def test_the_augmentation_is_chosen_by_its_name_and_knows_the_normalization(
     name: str, kind: type[StrongAugment]
 ) -> None:
     mean, std = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]

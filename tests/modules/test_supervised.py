@@ -13,7 +13,7 @@ from lightning_classmix import ClassMix, Supervised, build_model, ops
 from tests import tiny
 
 
-def module(**options: Any) -> Any:  # noqa: ANN401
+def module(**options: Any) -> Any:
     seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {"network": tiny.network(), "lr": 0.1}
     return Supervised(tiny.CLASSES, **defaults | options)
@@ -30,7 +30,7 @@ class WithEncoder(nn.Module):
         return logits
 
 
-def test_training_learns_what_can_be_learnt() -> None:
+def test_training_learns_what_can_be_learned() -> None:
     model, data = module(), tiny.data(labeled=20)
     before = tiny.trainer().test(model, data, verbose=False)[0]["test_miou"]
     tiny.trainer(max_steps=150).fit(model, data)
@@ -40,7 +40,7 @@ def test_training_learns_what_can_be_learnt() -> None:
 
 
 @pytest.mark.parametrize("bare", [True, False])
-def test_loss_is_the_cross_entropy_of_the_labelled_images(bare: bool) -> None:
+def test_loss_is_the_cross_entropy_of_the_labeled_images(bare: bool) -> None:
     model, batch = module(), tiny.batch()
     labeled = batch["labeled"]
     loss = model.training_step(labeled if bare else batch, 0)["loss"]
@@ -107,7 +107,7 @@ def test_rate_falls_by_the_polynomial_at_every_step() -> None:
     rates: list[float] = []
 
     class Look(Callback):
-        def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:  # noqa: ANN401
+        def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     options = {"max_steps": -1, "max_epochs": 2, "callbacks": [Look()]}
@@ -215,7 +215,7 @@ def test_encoder_weights_of_a_file_are_read_when_a_fit_starts(tmp_path: Path) ->
     after = model.student.encoder.conv1.weight
     assert torch.equal(after, source.conv1.weight)
     assert not torch.equal(after, before)
-    # A second fit goes on from what was learnt.
+    # A second fit goes on from what was learned.
     with torch.no_grad():
         after.fill_(1.0)
     tiny.trainer(max_steps=1).fit(model, tiny.data())
@@ -254,7 +254,7 @@ def test_backbone_finetuning_freezes_the_encoder_and_thaws_it() -> None:
     weights: list[Tensor] = []
 
     class Look(Callback):
-        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
             weights.append(pl_module.backbone[0].weight.detach().clone())
 
     weights.append(model.backbone[0].weight.detach().clone())
@@ -315,7 +315,7 @@ def test_windows_are_averaged_in_validation_and_prediction() -> None:
 
 
 class LooksLeft(nn.Module):
-    """Say class 0 where the left neighbour is bright."""
+    """Say class 0 where the left neighbor is bright."""
 
     def __init__(self, bright: float) -> None:
         super().__init__()
@@ -343,7 +343,7 @@ def test_the_mirror_image_counts_in_validation_test_and_prediction() -> None:
             found = getattr(tiny.trainer(), run)(model, loader, verbose=False)
             assert found[0][key] == pytest.approx(loss, rel=1e-5)
 
-    # Left neighbours are 0, 2, -1, -2, right ones -1, -2, -1, 0.
+    # Left neighbors are 0, 2, -1, -2, right ones -1, -2, -1, 0.
     batch = {"image": image - 1, "name": ["a"], "size": torch.tensor([[1, 4]])}
     whole, both = (
         Supervised(2, network=LooksLeft(1.0), flip_average=flip_average)
@@ -455,7 +455,7 @@ def test_norms_learn_unless_they_are_frozen() -> None:
 
 
 def test_small_images_are_padded_to_be_evaluated_and_the_padding_is_cut_off() -> None:
-    network = nn.Conv2d(3, 3, 3, padding=1)  # sees its neighbours
+    network = nn.Conv2d(3, 3, 3, padding=1)  # sees its neighbors
     seen: list[tuple[int, ...]] = []
     network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
     network.register_forward_hook(

@@ -57,7 +57,7 @@ OPS_OF_ONE_DTYPE: dict[str, Op] = {
     "mix_labels": lambda x: ops.mix(x["label"], x["valid"]),
     "mix_confidence": lambda x: ops.mix(x["confidence"], x["valid"]),
     "mix_valid": lambda x: ops.mix(x["valid"], ~x["valid"]),
-    "void_outside": lambda x: ops.void_outside(x["label"], CLASSES),
+    "void_invalid_labels": lambda x: ops.void_invalid_labels(x["label"], CLASSES),
     "confident_share": lambda x: ops.pixel_weight(
         x["confidence"], "confident_share", threshold=0.5, valid=x["valid"]
     ),
@@ -100,7 +100,7 @@ def inputs(dtype: torch.dtype, device: str) -> Inputs:
     return {name: tensor.to(device) for name, tensor in made.items()}
 
 
-def tensors_of(answer: Any) -> list[Tensor]:  # noqa: ANN401 (a tensor, or several)
+def tensors_of(answer: Any) -> list[Tensor]:
     return list(answer) if isinstance(answer, tuple) else [answer]
 
 
@@ -183,7 +183,7 @@ def test_an_op_answers_masks_in_bool_and_labels_in_int64(name: str) -> None:
     )
     if "mask" in name or name == "mix_valid":
         assert answers[0].dtype == torch.bool
-    elif name in ("mix_labels", "void_outside", "pseudo_label"):
+    elif name in ("mix_labels", "void_invalid_labels", "pseudo_label"):
         assert answers[-1].dtype == torch.int64
     else:
         assert answers[0].dtype == torch.float32

@@ -396,7 +396,7 @@ def test_cowmix_mask_covers_half_by_default() -> None:
 def test_cowmix_mask_is_blotches_and_not_noise(sigma: float) -> None:
     shape = (50, 64, 64)
     mask = ops.cowmix_mask(shape, sigma=(sigma, sigma), generator=seeded())
-    # Neighbours in Gaussian noise blurred by sigma correlate by exp(-1 / 4 sigma²);
+    # Neighbors in Gaussian noise blurred by sigma correlate by exp(-1 / 4 sigma²);
     # their signs differ with probability arccos(correlation) / pi: in noise, 1 / 2.
     expected = math.acos(math.exp(-1 / (4 * sigma**2))) / math.pi
     for dim in (1, 2):

@@ -38,7 +38,7 @@ def test_derive_seed_fits_a_generator() -> None:
         assert torch.Generator().manual_seed(seed).initial_seed() == seed
 
 
-def test_derive_seed_gives_neighbours_unrelated_seeds() -> None:
+def test_derive_seed_gives_neighbors_unrelated_seeds() -> None:
     seeds = [ops.derive_seed(0, step) for step in range(500)]
     changed = [(one ^ other).bit_count() for one, other in pairwise(seeds)]
     assert sum(changed) / len(changed) == pytest.approx(31.5, abs=1)  # of 63 bits

@@ -12,29 +12,29 @@ def test_void_is_255() -> None:
 def test_void_outside_writes_255_where_there_is_no_class() -> None:
     label = torch.tensor([[[0, 1, 2], [3, -1, 255]]])
     expected = torch.tensor([[[0, 1, 2], [255, 255, 255]]])
-    assert torch.equal(ops.void_outside(label, num_classes=3), expected)
+    assert torch.equal(ops.void_invalid_labels(label, num_classes=3), expected)
 
 
 def test_void_outside_keeps_class_indices_that_are_not_contiguous() -> None:
     label = torch.tensor([[[0, 5, 11]]])
-    assert torch.equal(ops.void_outside(label, num_classes=12), label)
+    assert torch.equal(ops.void_invalid_labels(label, num_classes=12), label)
 
 
 def test_void_outside_voids_an_ignore_index_inside_the_classes() -> None:
     label = torch.tensor([[[0, 11, 255]]])  # 11 is void, and 255 holds no class
-    answer = ops.void_outside(label, num_classes=12, ignore_index=11)
+    answer = ops.void_invalid_labels(label, num_classes=12, ignore_index=11)
     assert torch.equal(answer, torch.tensor([[[0, 255, 255]]]))
 
 
 def test_void_outside_writes_the_value_that_is_asked_for() -> None:
     label = torch.tensor([[[1, 7, 255]]])
-    answer = ops.void_outside(label, num_classes=2, void=-100)
+    answer = ops.void_invalid_labels(label, num_classes=2, void=-100)
     assert torch.equal(answer, torch.tensor([[[1, -100, -100]]]))
 
 
 def test_void_outside_leaves_its_input_alone() -> None:
     label = torch.tensor([[[0, 9]]])
-    ops.void_outside(label, num_classes=2)
+    ops.void_invalid_labels(label, num_classes=2)
     assert torch.equal(label, torch.tensor([[[0, 9]]]))
 
 
@@ -48,7 +48,7 @@ def test_void_outside_agrees_with_a_loop_over_the_pixels(
     values: list[int], num_classes: int, ignore_index: int
 ) -> None:
     values = [*values, 0, ignore_index, num_classes - 1, num_classes, -1]
-    answer = ops.void_outside(
+    answer = ops.void_invalid_labels(
         torch.tensor([[values]]), num_classes, ignore_index=ignore_index, void=-7
     )
     classes = set(range(num_classes)) - {ignore_index}
@@ -64,5 +64,5 @@ def test_void_outside_agrees_with_a_loop_over_the_pixels(
 def test_void_outside_changes_nothing_the_second_time(
     values: list[int], num_classes: int
 ) -> None:
-    once = ops.void_outside(torch.tensor([[values]]), num_classes)
-    assert torch.equal(ops.void_outside(once, num_classes), once)
+    once = ops.void_invalid_labels(torch.tensor([[values]]), num_classes)
+    assert torch.equal(ops.void_invalid_labels(once, num_classes), once)

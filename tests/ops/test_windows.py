@@ -17,7 +17,7 @@ def test_windows_cover_a_side_and_end_at_its_border(length: int, window: int) ->
     assert starts == sorted(set(starts))
 
 
-def test_neighbouring_windows_share_a_third() -> None:
+def test_neighboring_windows_share_a_third() -> None:
     assert ops.window_starts(20, 9) == [0, 6, 11]
 
 
@@ -66,7 +66,7 @@ def test_a_window_must_be_positive() -> None:
 
 
 def looks_left(image: Tensor) -> Tensor:
-    """Answer of a pixel with its own values and those of its left neighbour."""
+    """Answer of a pixel with its own values and those of its left neighbor."""
     left = torch.nn.functional.pad(image, (1, 0))[..., :-1]
     return torch.cat([image - left, 2 * left], dim=1)
 

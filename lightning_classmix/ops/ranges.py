@@ -1,0 +1,87 @@
+"""The allowed range of every numeric argument, in one table."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Range(NamedTuple):
+    """An interval of finite numbers."""
+
+    low: float
+    high: float = math.inf
+    excluded: tuple[float, ...] = ()
+    """Ends of the interval that do not belong to it."""
+    reason: str = ""
+    """Why, or what to do instead; ends the error message."""
+
+    def holds(self, value: float) -> bool:
+        """Return whether a number is in the interval; NaN and infinity never are."""
+        inside = self.low <= value <= self.high
+        return inside and value not in self.excluded and math.isfinite(value)
+
+    def __str__(self) -> str:
+        """Return the interval as error messages name it."""
+        if self.high == math.inf:
+            bound = "greater than" if self.low in self.excluded else "at least"
+            return f"{bound} {self.low:g}"
+        left = "(" if self.low in self.excluded else "["
+        right = ")" if self.high in self.excluded else "]"
+        return f"in {left}{self.low:g}, {self.high:g}{right}"
+
+
+_POSITIVE = Range(1)
+_NOT_NEGATIVE = Range(0)
+_SHARE = Range(0, 1)
+
+RANGES = {
+    "area": Range(0, 1, excluded=(0, 1)),
+    "batch_size": _POSITIVE,
+    "crop": _POSITIVE,
+    "decay": Range(0, 1, excluded=(1,)),
+    "encoder_lr_factor": _NOT_NEGATIVE,
+    "jitter": _SHARE,
+    "labeled_only_steps": _NOT_NEGATIVE,
+    "lr": _NOT_NEGATIVE,
+    "num_classes": Range(2, 255),
+    "num_workers": _NOT_NEGATIVE,
+    "pad_to": _POSITIVE,
+    "ramp_steps": _NOT_NEGATIVE,
+    "scale": Range(0, excluded=(0,)),
+    "share": Range(0, 1, excluded=(0, 1)),
+    "sigma": Range(0, excluded=(0,)),
+    "size": _POSITIVE,
+    "steps_per_epoch": _POSITIVE,
+    "threshold": _SHARE,
+    "unlabeled_batch_size": Range(2, reason="ClassMix pastes each image into another"),
+    "unlabeled_weight": _NOT_NEGATIVE,
+    "val_batch_size": _POSITIVE,
+    "window": _POSITIVE,
+}
+"""Range by the name of the argument; each number of a pair must be in it."""
+
+
+def check_ranges(**values: float | Sequence[float] | None) -> None:
+    """Check arguments against `RANGES`; None stands for a default and passes.
+
+    Args:
+        values: Arguments by name, numbers or sequences of numbers.
+
+    Raises:
+        ValueError: If a number is outside its range.
+
+    Example:
+        >>> check_ranges(threshold=0.9, crop=(320, 320), size=None)
+        >>> check_ranges(threshold=1.5)
+        Traceback (most recent call last):
+        ...
+        ValueError: threshold must be in [0, 1], got 1.5
+    """
+    for name, value in values.items():
+        if value is None:
+            continue
+        numbers = value if isinstance(value, Sequence) else [value]
+        if not all(RANGES[name].holds(number) for number in numbers):
+            shown = tuple(value) if isinstance(value, Sequence) else value
+            reason = f"; {RANGES[name].reason}" if RANGES[name].reason else ""
+            raise ValueError(f"{name} must be {RANGES[name]}, got {shown}{reason}")
