@@ -1,86 +1,58 @@
-"""mIoU, IoU per class and accuracy, from one confusion matrix over a whole set."""
+"""Segmentation metrics: mean IoU, IoU per class and pixel accuracy."""
 
-from typing import NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torchmetrics.aggregation import MeanMetric
-from torchmetrics.classification import MulticlassConfusionMatrix
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import (
+    MulticlassConfusionMatrix,
+    MulticlassJaccardIndex,
+)
 
 from lightning_classmix.ops import VOID
 
 
-class Scores(NamedTuple):
-    """What a confusion matrix says; in [0, 1], NaN where there is nothing to say."""
+class PixelAccuracy(MulticlassConfusionMatrix):
+    """Share of the non-void pixels whose class is right; NaN if all pixels are void."""
 
-    miou: Tensor
-    """Mean of ``iou`` over the classes that occur in truth or prediction, scalar."""
-    iou: Tensor
-    """Intersection over union per class, ``(C,)``; NaN for one that never occurs."""
-    accuracy: Tensor
-    """Share of the pixels that are not void and are right, scalar."""
+    def compute(self) -> Tensor:
+        """Return the accuracy, a scalar in [0, 1]."""
+        matrix = super().compute().cpu().double()  # some devices lack float64
+        return (matrix.diagonal().sum() / matrix.sum()).float()
 
 
-class SegmentationScores(MulticlassConfusionMatrix):
-    """Pool the pixels of all images, then score; void pixels are left out.
+def segmentation_metrics(num_classes: int) -> MetricCollection:
+    """Return ``miou``, ``iou`` and ``accuracy`` over all pixels of a set.
 
-    Pooling is what papers report. A mean over images or batches would weigh a rare
-    class by where it happens to occur.
+    Pixels are pooled in one confusion matrix, which the three metrics share. Papers
+    report this mIoU; a mean over images would weight a class by how its pixels are
+    spread over images. Void pixels are ignored. A class without pixels in truth and
+    prediction has IoU NaN and is left out of the mean.
 
     Args:
         num_classes: Number of classes, C.
 
+    Returns:
+        Metrics to update with predicted and true classes, int64 ``(B, H, W)``;
+        ``iou`` has shape ``(C,)``, the others are scalars, all in [0, 1].
+
     Example:
-        >>> import torch
-        >>> scores = SegmentationScores(num_classes=3)
-        >>> scores.update(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 0, 255]]]))
-        >>> scores.scores().iou
+        >>> metrics = segmentation_metrics(num_classes=3)
+        >>> metrics.update(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 0, 255]]]))
+        >>> metrics.compute()["iou"]
         tensor([0.5000, 0.0000,    nan])
 
     Source:
         Everingham et al. 2010 (Pascal VOC), section 4.3.
     """
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__(num_classes, ignore_index=VOID, validate_args=False)
-
-    def scores(self) -> Scores:
-        """Return the scores of all that was given to ``update``, on every device."""
-        matrix = self.compute().cpu().double()  # (C, C), rows: truth; some lack float64
-        right = matrix.diagonal()
-        iou = right / (matrix.sum(0) + matrix.sum(1) - right)
-        return Scores(
-            miou=iou.nanmean().float(),
-            iou=iou.float(),
-            accuracy=(right.sum() / matrix.sum()).float(),
-        )
-
-
-class Scoreboard(nn.Module):
-    """The scores of several networks, and the loss of one, over the same set.
-
-    Args:
-        num_classes: Number of classes, C.
-    """
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.networks = nn.ModuleDict()
-        # Lightning's own mean is off where devices hold unlike numbers of images.
-        self.loss = MeanMetric()
-
-    def add(self, name: str) -> None:
-        """Score one more network."""
-        self.networks[name] = SegmentationScores(self.num_classes)
-
-    def finish(self) -> tuple[dict[str, Scores], Tensor]:
-        """Return the scores by network, and the mean loss, and begin anew."""
-        loss = self.loss.compute()
-        scores: dict[str, Scores] = {}
-        with torch.inference_mode(False):  # the next run may be in another mode
-            for name, metric in self.networks.items():
-                scores[name] = metric.scores()  # type: ignore[operator]
-                metric.reset()  # type: ignore[operator]
-            self.loss.reset()
-        return scores, loss
+    options: dict[str, Any] = {"ignore_index": VOID, "validate_args": False}
+    return MetricCollection(
+        {
+            "miou": MulticlassJaccardIndex(num_classes, average="macro", **options),
+            "iou": MulticlassJaccardIndex(
+                num_classes, average="none", zero_division=torch.nan, **options
+            ),
+            "accuracy": PixelAccuracy(num_classes, **options),
+        }
+    )

@@ -1,7 +1,15 @@
-"""What watches a training, or takes what a trained network says."""
+"""Callbacks that update the teacher, check a training or write its results."""
 
+from lightning_classmix.callbacks.ema_teacher import EMATeacher
+from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.score_table import ScoreTable
 
-__all__ = ["LastCheckpoint", "PredictionWriter", "ScoreTable"]
+__all__ = [
+    "EMATeacher",
+    "FiniteLoss",
+    "LastCheckpoint",
+    "PredictionWriter",
+    "ScoreTable",
+]

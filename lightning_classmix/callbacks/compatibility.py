@@ -1,4 +1,4 @@
-"""What a teacher cannot stand beside or do without, said before the first step."""
+"""Refuse Trainer settings that a moving-average teacher does not work with."""
 
 from collections.abc import Sequence
 
@@ -28,23 +28,25 @@ def check_strategy(strategy: Strategy) -> None:
     if deepspeed_3 or isinstance(strategy, (FSDPStrategy, ModelParallelStrategy)):
         raise ValueError(
             "strategy must keep whole weights on every device, got"
-            f" {type(strategy).__name__}; use 'ddp', the teacher is averaged from them"
+            f" {type(strategy).__name__}; use 'ddp', the teacher is their average"
         )
 
 
 def check_callbacks(callbacks: Sequence[Callback], teacher: type[Callback]) -> None:
-    """Refuse a second teacher, and other averages of the weights.
+    """Refuse a second teacher callback and stochastic weight averaging.
+
+    Warns of Lightning's other weight averaging callbacks.
 
     Args:
         callbacks: All callbacks of a Trainer.
-        teacher: Class of the callback that moves the teacher.
+        teacher: Class of the callback that updates the teacher.
 
     Raises:
         ValueError: If there are two of it, or a StochasticWeightAveraging.
     """
-    teachers = [type(one).__name__ for one in callbacks if isinstance(one, teacher)]
-    if len(teachers) > 1:
-        raise ValueError(f"callbacks must hold one teacher, got {', '.join(teachers)}")
+    names = [type(c).__name__ for c in callbacks if isinstance(c, teacher)]
+    if len(names) > 1:
+        raise ValueError(f"callbacks must hold one teacher, got {', '.join(names)}")
     for callback in callbacks:
         name = type(callback).__name__
         if isinstance(callback, StochasticWeightAveraging):
@@ -76,11 +78,13 @@ def check_optimizers(optimizers: list[Optimizer], teacher: nn.Module) -> None:
                     )
 
 
-def check_alike(module: LightningModule, student: object, teacher: object) -> None:
-    """Refuse a module without a student and a teacher of the same make.
+def check_same_tensors(
+    module: LightningModule, student: object, teacher: object
+) -> None:
+    """Refuse a module whose student and teacher have different tensors.
 
     Raises:
-        TypeError: If they are not networks with the same tensors.
+        TypeError: If they are not networks with the same tensor names.
     """
     if (
         not isinstance(student, nn.Module)
@@ -88,13 +92,13 @@ def check_alike(module: LightningModule, student: object, teacher: object) -> No
         or student.state_dict().keys() != teacher.state_dict().keys()
     ):
         raise TypeError(
-            "EMATeacher must watch a module with a student and a teacher of the same"
-            f" make, got {type(module).__name__}"
+            "EMATeacher must be used with a module that has a student and a teacher of"
+            f" the same architecture, got {type(module).__name__}"
         )
 
 
-def check_no_statistics(teacher: nn.Module) -> None:
-    """Refuse to label by statistics of batch norm that nothing moves.
+def check_no_float_buffers(teacher: nn.Module) -> None:
+    """Refuse a teacher in eval mode whose batch norm statistics never change.
 
     Raises:
         ValueError: If the teacher has float buffers.
@@ -102,5 +106,5 @@ def check_no_statistics(teacher: nn.Module) -> None:
     if any(buffer.is_floating_point() for buffer in teacher.buffers()):
         raise ValueError(
             "average_buffers must be True for teacher_mode='eval', got False; the"
-            " teacher would label by the batch-norm statistics that it began with"
+            " teacher would label with its initial batch norm statistics"
         )

@@ -1,5 +1,6 @@
 """The callback that updates the teacher, the moving average of the student."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -10,97 +11,109 @@ from torch.utils.hooks import RemovableHandle
 
 from lightning_classmix import ops
 from lightning_classmix.callbacks.compatibility import (
-    check_alike,
     check_callbacks,
-    check_no_statistics,
+    check_no_float_buffers,
     check_optimizers,
+    check_same_tensors,
     check_strategy,
 )
 from lightning_classmix.models.teacher import Teacher
+from lightning_classmix.ops.ranges import check_ranges
 
 
 class EMATeacher(Callback):
-    """Move the teacher towards the student after every optimizer step.
+    """Update the teacher as moving average of the student after each optimizer step.
 
-    The only place where teacher weights change. At the start of a new run the teacher
-    becomes a copy of the student; a resumed run goes on with its own. A step that loss
-    scaling skips moves nothing. `ClassMix` adds this callback by itself if the Trainer
-    has none.
+    When a new run starts, the teacher becomes a copy of the student; a resumed run
+    continues with its own. A step that loss scaling skips does not update it. Teacher
+    weights change nowhere else. `ClassMix` adds this callback if the Trainer has none.
+
+    Lightning's ``WeightAveraging`` and ``EMAWeightAveraging`` are not used. They
+    average the whole module, the teacher inside it too. They replace the student by the
+    average in validation, so that the two cannot be scored side by side. They have no
+    warm-up of the decay, and average in the precision of the weights, where a bfloat16
+    average stops changing.
 
     Args:
-        decay: Share of the past in the moving average, in [0, 1), once it has warmed
-            up: update n, from 0, uses ``min(1 - 1 / (n + 1), decay)``.
-        average_buffers: Average the float buffers (the statistics of batch norm) too,
-            and copy the integer ones. False leaves the teacher's buffers to itself.
-            None averages them unless the teacher labels in train mode, for which the
-            authors do not.
+        decay: Share of the old average that an update keeps, in [0, 1). It warms up:
+            update n, from 0, uses ``min(1 - 1 / (n + 1), decay)``.
+        average_buffers: Average float buffers (batch norm statistics) too, and copy
+            integer buffers; False leaves the teacher's buffers alone. None averages
+            them unless the teacher labels in train mode, as the authors do.
 
     Raises:
         ValueError: If ``decay`` is outside [0, 1).
 
     Source:
         Tarvainen and Valpola 2017 (arXiv 1703.01780), section 2; the authors'
-        trainSSL.py, which averages the parameters only.
+        trainSSL.py, which averages parameters only.
     """
 
     def __init__(
         self, decay: float = 0.99, *, average_buffers: bool | None = None
     ) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay must be in [0, 1), got {decay}")
-        self.decay, self.average_buffers = decay, average_buffers
+        check_ranges(decay=decay)
+        self.decay = decay
+        self.average_buffers = average_buffers
         self.updates = 0
-        """Updates so far; the warm-up counts these, not the steps of the Trainer."""
+        """Number of updates; the warm-up counts these, not the Trainer's steps."""
         self._buffers = True
         self._stepped = False
         self._hooks: list[RemovableHandle] = []
-        self._averages: dict[str, Tensor] = {}  # those that the teacher cannot hold
+        self._averages: dict[str, Tensor] = {}  # averages that the teacher cannot hold
+        self._filters: warnings.catch_warnings[None] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse what the teacher cannot stand beside, before it is made use of.
+        """Refuse a strategy or callback that the teacher does not work with.
 
         Raises:
-            ValueError: If the Trainer has such a strategy or callback.
+            ValueError: If the Trainer has one.
         """
         if stage == "fit":
             check_strategy(trainer.strategy)
             check_callbacks(trainer.callbacks, EMATeacher)  # type: ignore[attr-defined]
+            # Until the end of the fit: the teacher is in eval mode on purpose.
+            self._filters = warnings.catch_warnings()
+            self._filters.__enter__()
+            warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Copy the student to the teacher, unless the run is resumed.
 
         Raises:
-            TypeError: If the module has no student and teacher that are alike.
-            ValueError: If the teacher would label with statistics that never move.
+            TypeError: If the module has no student and teacher with the same tensors.
+            ValueError: If the teacher would label with statistics that never change.
         """
         student, teacher = _networks(pl_module)
-        check_alike(pl_module, student, teacher)
+        check_same_tensors(pl_module, student, teacher)
         mode = getattr(pl_module.teacher, "mode", None)
-        given = self.average_buffers
-        self._buffers = mode != "train" if given is None else given
+        self._buffers = self.average_buffers is not False
+        if self.average_buffers is None:
+            self._buffers = mode != "train"
         if mode == "eval" and not self._buffers:
-            check_no_statistics(teacher)
-        teacher.requires_grad_(False)  # unfreeze() may have been called
+            check_no_float_buffers(teacher)
+        teacher.requires_grad_(False)  # after LightningModule.unfreeze()
         if trainer.global_step == 0 and trainer.ckpt_path is None:
             teacher.load_state_dict(student.state_dict())
-            self.updates, self._averages = 0, {}
-        self._hold(teacher)
+            self.updates = 0
+            self._averages = {}
+        self._keep_averages(teacher)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start to listen to the optimizers.
+        """Register hooks that note the steps of the optimizers.
 
         Raises:
             ValueError: If an optimizer holds the teacher's parameters.
         """
         check_optimizers(trainer.optimizers, _networks(pl_module)[1])
         self._stepped = False
-        self._stop_listening()  # a finder of rates has trained before
-        # Those of DeepSpeed hold the one that steps.
-        steppers = [getattr(one, "optimizer", one) for one in trainer.optimizers]
-        self._hooks = [one.register_step_post_hook(self._on_step) for one in steppers]
+        self._remove_hooks()  # a learning rate finder has trained before
+        for optimizer in trainer.optimizers:
+            inner = getattr(optimizer, "optimizer", optimizer)  # DeepSpeed wraps it
+            self._hooks.append(inner.register_step_post_hook(self._on_step))
 
     def _on_step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
-        """Note a step. One that loss scaling skips comes not here, or with the inf."""
+        """Note a step, unless loss scaling skips it because of an overflow."""
         found_inf = getattr(optimizer, "found_inf", None)
         self._stepped |= found_inf is None or not found_inf.item()
 
@@ -121,16 +134,22 @@ class EMATeacher(Callback):
     def teardown(
         self, trainer: Trainer, pl_module: LightningModule, stage: str
     ) -> None:
-        """Stop to listen."""
-        self._stop_listening()
+        """Remove the hooks and restore the warning filters."""
+        self._clean_up()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Stop to listen."""
-        self._stop_listening()
+        """Remove the hooks and restore the warning filters."""
+        self._clean_up()
 
-    def _stop_listening(self) -> None:
+    def _clean_up(self) -> None:
+        self._remove_hooks()
+        if self._filters is not None:
+            self._filters.__exit__(None, None, None)
+            self._filters = None
+
+    def _remove_hooks(self) -> None:
         while self._hooks:
             self._hooks.pop().remove()
 
@@ -138,7 +157,7 @@ class EMATeacher(Callback):
     def _update(self, student: nn.Module, teacher: nn.Module) -> None:
         values = _tensors(student, buffers=self._buffers)
         if self._buffers:
-            values |= _of_first_device(dict(student.named_buffers()))
+            values |= _broadcast_floats(dict(student.named_buffers()))
         averages = _tensors(teacher, buffers=self._buffers)
         by_dtype: dict[torch.dtype, list[str]] = {}
         for name, average in averages.items():
@@ -155,33 +174,34 @@ class EMATeacher(Callback):
             averages[name].copy_(average)
         self.updates += 1
 
-    def _hold(self, teacher: nn.Module) -> None:
-        """Keep the averages that the teacher itself cannot hold.
+    def _keep_averages(self, teacher: nn.Module) -> None:
+        """Keep averages outside of the teacher where its tensors cannot hold them.
 
-        In tensors narrower than float32 small moves would vanish, and the statistics of
-        batch norm are overwritten while the teacher labels in train mode.
+        In tensors narrower than float32 small updates would vanish, and the statistics
+        of batch norm are overwritten while the teacher labels in train mode.
         """
-        held, self._averages = self._averages, {}
+        kept = self._averages
+        self._averages = {}
         statistics = dict(teacher.named_buffers())
         for name, value in _tensors(teacher, buffers=self._buffers).items():
             narrow = value.dtype.itemsize < 4
             if value.is_floating_point() and (narrow or name in statistics):
                 wide = torch.promote_types(value.dtype, torch.float32)
-                average = held.get(name, value)
+                average = kept.get(name, value)
                 self._averages[name] = average.to(value.device, wide, copy=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of updates; the averages are saved as the teacher's."""
+        """Return the number of updates; averages are saved with the teacher."""
         return {"updates": self.updates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the state of the run that is resumed."""
+        """Restore the number of updates."""
         self.updates = state_dict["updates"]
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Save the averages at their full width, in place of the teacher's tensors."""
+        """Replace the teacher's tensors in the checkpoint by the wider averages."""
         prefix = _prefix(pl_module)
         for name, average in self._averages.items():
             checkpoint["state_dict"][prefix + name] = average
@@ -189,7 +209,7 @@ class EMATeacher(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Read the averages back at their full width."""
+        """Restore the averages at their full width."""
         prefix = _prefix(pl_module)
         self._averages = {
             key.removeprefix(prefix): value
@@ -199,7 +219,7 @@ class EMATeacher(Callback):
 
 
 def _prefix(module: LightningModule) -> str:
-    """Return what the keys of the averaged network begin with in a checkpoint."""
+    """Return the prefix of the averaged network's keys in a checkpoint."""
     return (
         "teacher.network."
         if isinstance(getattr(module, "teacher", None), Teacher)
@@ -212,8 +232,8 @@ def _tensors(network: nn.Module, *, buffers: bool) -> dict[str, Tensor]:
     return tensors | dict(network.named_buffers()) if buffers else tensors
 
 
-def _of_first_device(buffers: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return float buffers as the first device has them, which it saves."""
+def _broadcast_floats(buffers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the float buffers of rank 0, whose buffers are saved."""
     floats = {name: b for name, b in buffers.items() if b.is_floating_point()}
     if not floats or not (dist.is_available() and dist.is_initialized()):
         return {}

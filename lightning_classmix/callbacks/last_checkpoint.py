@@ -1,4 +1,4 @@
-"""The newest checkpoint of a run, whatever its score."""
+"""Write the newest checkpoint of a run, whatever its score."""
 
 import os
 from pathlib import Path
@@ -10,17 +10,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class LastCheckpoint(Callback):
     """Write ``last.ckpt`` after every validation of a fit, and at its end.
 
-    Lightning's ``ModelCheckpoint(save_last=True)`` writes it only beside a new best
-    one, so that to go on from it may throw work away. It lies where ``ModelCheckpoint``
-    puts its own, or in ``checkpoints`` in the Trainer's log folder.
+    Lightning's ``ModelCheckpoint(save_last=True)`` writes it only together with a new
+    best checkpoint, so that resuming from it may lose steps. The file is written to the
+    folder of ``ModelCheckpoint``, or to ``checkpoints`` in the Trainer's log folder.
     """
 
     def __init__(self) -> None:
         self.path: Path | None = None
-        """The file, once it was written."""
+        """Path of the file; None until it is written."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file, unless the validation is no part of training."""
+        """Write the file, if the validation is part of a fit."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._save(trainer)
 
@@ -34,6 +34,6 @@ class LastCheckpoint(Callback):
         best: Any = trainer.checkpoint_callback
         log_dir = trainer.log_dir or trainer.default_root_dir
         folder = getattr(best, "dirpath", None) or os.path.join(log_dir, "checkpoints")
-        place = os.path.join(folder, "last.ckpt")  # it may be an address
-        self.path = Path(place)
-        trainer.save_checkpoint(place, weights_only=False)
+        path = os.path.join(folder, "last.ckpt")  # may be an address such as s3://
+        self.path = Path(path)
+        trainer.save_checkpoint(path, weights_only=False)

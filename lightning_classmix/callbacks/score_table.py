@@ -1,4 +1,6 @@
-"""A table of the scores, in the terminal."""
+"""Print the metrics of a validation or test as a table."""
+
+from collections.abc import Mapping, Sequence
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
@@ -6,13 +8,11 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from lightning_classmix.metrics import Scores
-
 
 class ScoreTable(Callback):
-    """Print the IoU of every class and network at the end of a fit or a validation.
+    """Print the IoU of every class and network after a fit, validation or test.
 
-    In points; a class that occurs neither in truth nor in prediction has none.
+    In percentage points; a class without pixels in truth and prediction shows ``-``.
     """
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -30,33 +30,40 @@ class ScoreTable(Callback):
 
     def _print(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         scores = getattr(module, "scores", {})
-        names = getattr(module, "class_names", None)
-        if trainer.is_global_zero and scores and names:
+        class_names = getattr(module, "class_names", None)
+        if trainer.is_global_zero and scores and class_names:
             title = f"IoU in points, {stage}, step {module.scored_step}"
-            Console(markup=False).print(score_table(scores, names, title=title))
+            Console(markup=False).print(score_table(scores, class_names, title=title))
 
 
 def score_table(
-    scores: dict[str, Scores], class_names: list[str], *, title: str
+    scores: Mapping[str, Mapping[str, Tensor]],
+    class_names: Sequence[str],
+    *,
+    title: str,
 ) -> Table:
-    """Lay scores out: a row for each class, a column for each network.
+    """Return a table with a row per class and metric and a column per network.
 
     Args:
-        scores: Scores by the names of the networks.
+        scores: Metrics by network and by metric, in [0, 1]; ``iou`` has a value per
+            class, the scalars follow below.
         class_names: Names of the classes.
-        title: What stands above.
+        title: Title of the table.
     """
     table = Table(title=title)
     table.add_column("class")
-    for name in scores:
-        table.add_column(name, justify="right")
-    for index, label in enumerate(class_names):
-        table.add_row(
-            Text(label), *(_points(one.iou[index]) for one in scores.values())
-        )
+    for network in scores:
+        table.add_column(network, justify="right")
+    for index, name in enumerate(class_names):
+        cells = [_points(metrics["iou"][index]) for metrics in scores.values()]
+        table.add_row(Text(name), *cells)
     table.add_section()
-    table.add_row("mIoU", *(_points(one.miou) for one in scores.values()))
-    table.add_row("accuracy", *(_points(one.accuracy) for one in scores.values()))
+    names = [name for metrics in scores.values() for name in metrics]
+    for name in sorted(dict.fromkeys(names), key=lambda name: name != "miou"):
+        values = [metrics[name] for metrics in scores.values()]
+        if values[0].ndim == 0:
+            label = "mIoU" if name == "miou" else name
+            table.add_row(label, *(_points(value) for value in values))
     return table
 
 

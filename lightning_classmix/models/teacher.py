@@ -7,41 +7,42 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from lightning_classmix.ops.ranges import check_choice
+
 
 class Teacher(nn.Module):
-    """A copy of the student that no gradient reaches; `EMATeacher` moves it.
+    """A copy of the student that receives no gradient; `EMATeacher` updates it.
 
-    It is in eval mode whatever ``train()`` and ``eval()`` are called on the module that
-    holds it, except within ``labeling()``.
+    It stays in eval mode when ``train()`` or ``eval()`` is called on the module that
+    holds it; only ``labeling()`` changes its mode.
 
     Args:
         student: Network to copy.
-        mode: Mode of the network while it labels, within ``labeling()``. ``train``
-            normalizes by the statistics of its own batch, and updates them.
+        mode: Mode of the network within ``labeling()``: ``eval``, or ``train``, which
+            normalizes with the statistics of the batch and updates running statistics.
     """
 
     def __init__(
         self, student: nn.Module, *, mode: Literal["eval", "train"] = "eval"
     ) -> None:
         super().__init__()
-        if mode not in ("eval", "train"):
-            raise ValueError(f"teacher_mode must be 'eval' or 'train', got {mode!r}")
+        check_choice("teacher_mode", mode, ("eval", "train"))
         self.network = copy.deepcopy(student).requires_grad_(False)
         self.mode = mode
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return class scores, float ``(B, C, H, W)``, for a float ``(B, 3, H, W)``."""
+        """Return logits, float ``(B, C, H, W)``, of images ``(B, C_in, H, W)``."""
         logits: Tensor = self.network(image)
         return logits
 
     def train(self, mode: bool = True) -> "Teacher":
-        """Stay in eval mode: the teacher's mode is not the student's."""
+        """Stay in eval mode, whatever the mode of the student."""
         return super().train(False)
 
     @contextmanager
     def labeling(self) -> Iterator[None]:
-        """Put the network into ``mode`` for as long as pseudo-labels are made."""
+        """Switch the network to ``mode`` while pseudo-labels are predicted."""
         self.network.train(self.mode == "train")
         try:
             yield

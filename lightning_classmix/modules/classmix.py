@@ -1,9 +1,8 @@
-"""ClassMix: half of the classes of one unlabeled image, pasted into another."""
+"""ClassMix: paste half of the classes of one unlabeled image into another."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import torch
 from lightning.pytorch import Callback
@@ -12,44 +11,78 @@ from torch import Tensor, nn
 from lightning_classmix import batches, ops
 from lightning_classmix.augment import Olsson2021Augment, StrongAugment
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
+from lightning_classmix.callbacks.finite_loss import FiniteLoss
+from lightning_classmix.mixers import Mixer, MixerName, build_mixer
 from lightning_classmix.models.teacher import Teacher
 from lightning_classmix.modules.supervised import Supervised
+from lightning_classmix.ops.ranges import check_choice, check_ranges
+
+Weighting: TypeAlias = Callable[..., Tensor]
+"""Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
+
+
+class PseudoLabel(NamedTuple):
+    """The teacher's prediction for unlabeled images."""
+
+    logits: Tensor
+    """Class scores, float ``(B, C, H, W)``."""
+    confidence: Tensor
+    """Largest class probability, float ``(B, H, W)`` in [0, 1]."""
+    label: Tensor
+    """Most probable class, int64 ``(B, H, W)``; void where the image was padded."""
+
+
+class Mixed(NamedTuple):
+    """Mixed images with what the student is trained to predict for them."""
+
+    image: Tensor
+    """Mixed and strongly augmented images, float ``(B, C_in, H, W)``."""
+    target: Tensor
+    """Mixed pseudo-labels, int64 ``(B, H, W)``."""
+    mask: Tensor
+    """True where image i keeps its own pixel, bool ``(B, H, W)``."""
+    confidence: Tensor
+    """Mixed confidence, float ``(B, H, W)`` in [0, 1]."""
+    weight: Tensor
+    """Factor per pixel on the loss, float ``(B, H, W)``."""
 
 
 class ClassMix(Supervised):
     """Train a segmentation network on labeled and unlabeled images.
 
-    The teacher, the moving average of the student, labels the unlabeled images. Half
-    of the classes that it sees in one image are pasted into the next image of the
-    batch, and their labels likewise; the student learns the mix beside the labeled
-    images. `EMATeacher` is added to the Trainer's callbacks if it has none.
-
-    The parts ``mixer`` (label → mask), ``weighting`` (confidence, valid → weight) and
-    ``augment`` (mixed → mixed) are attributes that may be replaced.
+    The teacher, the moving average of the student, predicts labels for the unlabeled
+    images. Half of the classes predicted for one image are pasted into the next image
+    of the batch, pixels and labels alike, and the student is trained on the mixed
+    images beside the labeled ones. `EMATeacher` is added to the Trainer's callbacks if
+    it has none. The attributes ``mixer`` (label → mask), ``weighting`` (confidence,
+    ``valid=`` → weight) and ``augment`` (mixed images → mixed images) may be replaced.
 
     Args:
         num_classes: Number of classes, C, in [2, 255].
-        mixer: Rule of the mask: ``classmix``, ``cutmix``, ``cowmix``, or ``none``, by
-            which every image stays as it is.
-        rounding: How half of an odd number of classes is rounded, ``floor`` or
-            ``ceil``; for ``classmix``.
-        exclude: Classes that are never drawn, such as a background; for ``classmix``.
-        weighting: Rule of the pixels' weights; see `ops.pixel_weight`.
-        consistency: Loss of the mixed images: ``cross_entropy`` to the teacher's
-            labels, or ``mean_squared_error`` to its probabilities.
-        threshold: Confidence from which on a pixel counts as confident, in [0, 1].
+        mixer: Mask rule: ``classmix``, ``cutmix``, ``cowmix``, ``none`` for unmixed
+            images, or in Python a function from label to mask.
+        rounding: Rounding of half an odd number of classes, ``floor`` or ``ceil``; for
+            ``classmix``.
+        exclude: Classes that are never pasted, such as a background; for ``classmix``.
+        weighting: Rule for the weight of each pixel, see `ops.pixel_weight`; or in
+            Python a function from confidence and ``valid=`` to weight.
+        consistency: Loss on the mixed images: ``cross_entropy`` with the pseudo-labels,
+            or ``mean_squared_error`` between the probabilities of student and teacher.
+        threshold: Confidence from which a pixel counts as confident, in [0, 1].
         unlabeled_weight: Factor on the loss of the mixed images, at least 0.
-        labeled_only_steps: Optimizer steps on labeled images alone, at the start.
-        ramp_steps: Optimizer steps over which the factor then grows to its full size.
-        augment: Color jitter and blur of the mixed images: ``strong``, each by itself;
-            ``olsson2021``, a batch or none of it, as the authors do; or ``none``.
-        evaluate: Network that predicts: ``teacher``, or ``student`` as in the paper.
-        teacher_mode: Mode in which the teacher labels: ``eval``, or ``train`` as in the
-            paper. For validation and prediction it is always in eval mode.
+        labeled_only_steps: Optimizer steps at the start that use labeled images only.
+        ramp_steps: Optimizer steps over which the factor then rises to its full value.
+        augment: Color jitter and blur of the mixed images: ``strong``, drawn per image;
+            ``olsson2021``, drawn per batch as in the authors' code; ``none``; or in
+            Python a function from images to images.
+        evaluate: Network used for prediction, ``teacher``, or ``student`` as in the
+            paper.
+        teacher_mode: Mode in which the teacher predicts pseudo-labels: ``eval``, or
+            ``train`` as in the paper. In validation and prediction it is in eval mode.
         supervised: Further arguments of `Supervised`.
 
     Raises:
-        ValueError: If an argument is out of its range, or names nothing.
+        ValueError: If an argument is out of its range, or a name is unknown.
 
     Example:
         >>> module = ClassMix(3, network=nn.Conv2d(3, 3, 1), mixer="cutmix")
@@ -58,103 +91,74 @@ class ClassMix(Supervised):
 
     Source:
         Olsson, Tranheden, Pinto, Svensson, WACV 2021 (arXiv 2007.07936), Alg. 2. The
-        start on labeled images, the ramp, the uniform weight and the teacher's eval
-        mode are ours: they are what runs much shorter than the authors' need.
+        labeled-only start, the ramp, the uniform weight and the teacher's eval mode are
+        ours: our runs are much shorter than the authors'.
     """
 
-    mixer: Callable[[Tensor], Tensor]
-    weighting: Callable[..., Tensor]
-    augment: nn.Module
-    consistency: Callable[..., Tensor]
+    networks: ClassVar[Sequence[str]] = ("student", "teacher")
+
+    mixer: Mixer
+    weighting: Weighting
+    augment: Callable[[Tensor], Tensor]
 
     def __init__(
         self,
         num_classes: int,
         *,
-        mixer: Literal["classmix", "cutmix", "cowmix", "none"] = "classmix",
+        mixer: MixerName | Mixer = "classmix",
         rounding: Literal["floor", "ceil"] = "floor",
         exclude: Sequence[int] = (),
-        weighting: ops.PixelWeighting = "uniform",
+        weighting: ops.PixelWeighting | Weighting = "uniform",
         consistency: Literal["cross_entropy", "mean_squared_error"] = "cross_entropy",
         threshold: float = 0.968,
         unlabeled_weight: float = 1.0,
         labeled_only_steps: int = 300,
         ramp_steps: int = 200,
-        augment: Literal["strong", "olsson2021", "none"] = "strong",
+        augment: Literal["strong", "olsson2021", "none"]
+        | Callable[[Tensor], Tensor] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
         teacher_mode: Literal["eval", "train"] = "eval",
         **supervised: Any,
     ) -> None:
         super().__init__(num_classes, **supervised)
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold must be in [0, 1], got {threshold}")
-        for name, value in (
-            ("unlabeled_weight", unlabeled_weight),
-            ("labeled_only_steps", labeled_only_steps),
-            ("ramp_steps", ramp_steps),
-        ):
-            if value < 0:
-                raise ValueError(f"{name} must be at least 0, got {value}")
-        if evaluate not in ("teacher", "student"):
-            raise ValueError(
-                f"evaluate must be 'teacher' or 'student', got {evaluate!r}"
-            )
-        self.threshold, self.unlabeled_weight = threshold, unlabeled_weight
-        self.labeled_only_steps, self.ramp_steps = labeled_only_steps, ramp_steps
+        check_ranges(
+            threshold=threshold,
+            unlabeled_weight=unlabeled_weight,
+            labeled_only_steps=labeled_only_steps,
+            ramp_steps=ramp_steps,
+        )
+        check_choice("evaluate", evaluate, self.networks)
+        check_choice(
+            "consistency", consistency, ("cross_entropy", "mean_squared_error")
+        )
+        self.consistency = consistency
+        self.threshold = threshold
+        self.unlabeled_weight = unlabeled_weight
+        self.labeled_only_steps = labeled_only_steps
+        self.ramp_steps = ramp_steps
         self.evaluate = evaluate
 
-        mixers: dict[str, Callable[[Tensor], Tensor]] = {
-            "classmix": partial(
-                ops.classmix_mask,
-                num_classes=num_classes,
-                rounding=rounding,
-                exclude=tuple(exclude),
-            ),
-            "cutmix": _box,
-            "cowmix": _blotches,
-            "none": _everything,
-        }
-        if mixer not in mixers:
-            raise ValueError(f"mixer must be one of {', '.join(mixers)}, got {mixer!r}")
-        self.mixer = mixers[mixer]
-        self.weighting = partial(ops.pixel_weight, kind=weighting, threshold=threshold)
-        # What the operations refuse, they refuse here.
-        nothing = torch.empty(2, 1, 1, device="meta")
-        self.mixer(nothing.long()), self.weighting(nothing)
-        augments: dict[str, Callable[..., nn.Module]] = {
-            "strong": StrongAugment,
-            "olsson2021": Olsson2021Augment,
-            "none": nn.Identity,
-        }
-        if augment not in augments:
-            raise ValueError(
-                f"augment must be one of {', '.join(augments)}, got {augment!r}"
-            )
-        self.augment = augments[augment](self.mean, self.std)
-        consistencies: dict[str, Callable[..., Tensor]] = {
-            "cross_entropy": _to_labels,
-            "mean_squared_error": _to_probabilities,
-        }
-        if consistency not in consistencies:
-            raise ValueError(
-                f"consistency must be one of {', '.join(consistencies)}, got"
-                f" {consistency!r}"
-            )
-        self.consistency = consistencies[consistency]
+        if isinstance(mixer, str):
+            mixer = build_mixer(mixer, num_classes, rounding=rounding, exclude=exclude)
+        self.mixer = mixer
+        if isinstance(weighting, str):
+            weighting = partial(ops.pixel_weight, kind=weighting, threshold=threshold)
+            weighting(torch.empty(2, 1, 1, device="meta"))  # checks the name
+        self.weighting = weighting
+        if isinstance(augment, str):
+            augments: dict[str, Callable[..., nn.Module]] = {
+                "strong": StrongAugment,
+                "olsson2021": Olsson2021Augment,
+                "none": nn.Identity,
+            }
+            check_choice("augment", augment, augments)
+            augment = augments[augment](self.mean, self.std)
+        self.augment = augment
         self.teacher = Teacher(self.student, mode=teacher_mode)
-        self._score("teacher")
 
     def configure_callbacks(self) -> list[Callback]:
-        """Add an `EMATeacher`, so that the teacher cannot be forgotten."""
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        if any(isinstance(callback, EMATeacher) for callback in callbacks):
-            return []
-        return [EMATeacher()]
-
-    def setup(self, stage: str) -> None:
-        """Prepare as `Supervised` does; that the teacher is in eval mode is meant."""
-        super().setup(stage)
-        warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
+        """Add an `EMATeacher` and a `FiniteLoss` if the Trainer has none."""
+        return self._missing_callbacks(EMATeacher, FiniteLoss)
 
     def on_fit_start(self) -> None:
         """Read the weights that a new fit starts from, for the teacher too."""
@@ -166,9 +170,10 @@ class ClassMix(Supervised):
     def _trained_networks(self) -> list[nn.Module]:
         return [self.student, self.teacher.network]
 
-    def _check_batch(self, batch: Any) -> None:
+    def check_batch(self, batch: Any) -> None:
+        """Raise a ValueError if a training batch breaks the batch contract."""
         batches.check_unlabeled(batch, in_channels=self.in_channels)
-        super()._check_batch(batch)
+        super().check_batch(batch)
 
     def mixed_factor(self) -> float:
         """Return the factor λ on the loss of the mixed images at this step."""
@@ -178,57 +183,86 @@ class ClassMix(Supervised):
         return self.unlabeled_weight * ops.sigmoid_ramp(step, self.ramp_steps)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss ``L_labeled + λ · L_mixed``, and what was mixed."""
+        """Return the loss ``L_labeled + λ · L_mixed``, and the mixed images."""
         factor = self.mixed_factor()
         if factor == 0:
             return super().training_step(batch, batch_idx)
-        labeled, unlabeled = batch["labeled"], batch["unlabeled"]
-        image, valid = unlabeled["image"], batches.valid_pixels(unlabeled)
+        labeled = batch["labeled"]
+        unlabeled = batch["unlabeled"]
 
         with self.random_stream(batch_idx):
-            with torch.no_grad(), self.teacher.labeling():
-                logits = self.teacher(image)
-                confidence, label = ops.pseudo_label(logits)
-                label = label.where(valid, ops.VOID)
-                mask = self.mixer(label)
-                mixed, target = self.augment(ops.mix(image, mask)), ops.mix(label, mask)
-                confidence, counts = ops.mix(confidence, mask), target != ops.VOID
-                weight = self.weighting(confidence, valid=counts)
-            predicted, shown = self.student(labeled["image"]), self.student(mixed)
-        loss_labeled = ops.cross_entropy(predicted, labeled["label"])
-        loss_mixed = self.consistency(shown, target, logits, mask, weight)
+            with torch.no_grad():
+                pseudo = self.pseudo_label(unlabeled)
+                mixed = self.mix(unlabeled["image"], pseudo)
+            labeled_logits = self.student(labeled["image"])
+            mixed_logits = self.student(mixed.image)
+
+        loss_labeled = ops.cross_entropy(labeled_logits, labeled["label"])
+        loss_mixed = self.mixed_loss(mixed_logits, mixed, pseudo)
         loss = loss_labeled + factor * loss_mixed
 
-        losses = {"train_loss_labeled": loss_labeled, "train_loss_mixed": loss_mixed}
-        self.losses = {name: value.detach() for name, value in losses.items()}
-        confident = ops.pixel_weight(
-            confidence, "confident_share", threshold=self.threshold, valid=counts
-        ).amax()
-        self.log_dict(losses | {"train_confident": confident}, batch_size=len(image))
-        self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
-        return {"loss": loss, "mixed": mixed, "target": target, "weight": weight}
+        self.losses = {
+            "train_loss_labeled": loss_labeled.detach(),
+            "train_loss_mixed": loss_mixed.detach(),
+        }
+        confident = ops.confident_share(
+            mixed.confidence,
+            threshold=self.threshold,
+            valid=mixed.target != ops.VOID,
+        )
+        batch_size = len(mixed.image)
+        self.log_dict(
+            self.losses | {"train_confident": confident}, batch_size=batch_size
+        )
+        self.log("train_loss", loss, prog_bar=True, batch_size=batch_size)
+        return {
+            "loss": loss,
+            "mixed": mixed.image,
+            "target": mixed.target,
+            "weight": mixed.weight,
+        }
 
+    def pseudo_label(self, unlabeled: dict[str, Tensor]) -> PseudoLabel:
+        """Predict the labels of unlabeled images with the teacher.
 
-def _to_labels(
-    shown: Tensor, target: Tensor, logits: Tensor, mask: Tensor, weight: Tensor
-) -> Tensor:
-    return ops.cross_entropy(shown, target, weight=weight)
+        Args:
+            unlabeled: ``image``, float ``(B, C_in, H, W)``, and perhaps ``valid``, bool
+                ``(B, H, W)``.
+        """
+        with self.teacher.labeling():
+            logits = self.teacher(unlabeled["image"])
+        confidence, label = ops.pseudo_label(logits)
+        label = label.where(batches.valid_pixels(unlabeled), ops.VOID)
+        return PseudoLabel(logits, confidence, label)
 
+    def mix(self, image: Tensor, pseudo: PseudoLabel) -> Mixed:
+        """Mix unlabeled images and their pseudo-labels, then augment the images.
 
-def _to_probabilities(
-    shown: Tensor, target: Tensor, logits: Tensor, mask: Tensor, weight: Tensor
-) -> Tensor:
-    soft = ops.mix(logits.softmax(1, dtype=weight.dtype), mask)
-    return ops.mean_squared_error(shown, soft, weight=weight, valid=target != ops.VOID)
+        Args:
+            image: Unlabeled images, float ``(B, C_in, H, W)``.
+            pseudo: Their pseudo-labels.
+        """
+        mask = self.mixer(pseudo.label)
+        mixed = self.augment(ops.mix(image, mask))
+        target = ops.mix(pseudo.label, mask)
+        confidence = ops.mix(pseudo.confidence, mask)
+        weight = self.weighting(confidence, valid=target != ops.VOID)
+        return Mixed(mixed, target, mask, confidence, weight)
 
+    def mixed_loss(self, logits: Tensor, mixed: Mixed, pseudo: PseudoLabel) -> Tensor:
+        """Return the loss on the mixed images, a scalar.
 
-def _box(label: Tensor) -> Tensor:
-    return ops.cutmix_mask(tuple(label.shape), device=label.device)  # type: ignore[arg-type]
-
-
-def _blotches(label: Tensor) -> Tensor:
-    return ops.cowmix_mask(tuple(label.shape), device=label.device)  # type: ignore[arg-type]
-
-
-def _everything(label: Tensor) -> Tensor:
-    return torch.ones_like(label, dtype=torch.bool)
+        Args:
+            logits: The student's class scores, float ``(B, C, H, W)``.
+            mixed: The mixed images.
+            pseudo: The pseudo-labels that were mixed.
+        """
+        if self.consistency == "cross_entropy":
+            return ops.cross_entropy(logits, mixed.target, weight=mixed.weight)
+        probabilities = pseudo.logits.softmax(1, dtype=mixed.weight.dtype)
+        return ops.mean_squared_error(
+            logits,
+            ops.mix(probabilities, mixed.mask),
+            weight=mixed.weight,
+            valid=mixed.target != ops.VOID,
+        )

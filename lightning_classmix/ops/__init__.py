@@ -8,6 +8,7 @@ from lightning_classmix.ops.losses import cross_entropy, mean_squared_error
 from lightning_classmix.ops.mixing import classmix_mask, cowmix_mask, cutmix_mask, mix
 from lightning_classmix.ops.pseudo_labels import (
     PixelWeighting,
+    confident_share,
     pixel_weight,
     pseudo_label,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "VOID",
     "PixelWeighting",
     "classmix_mask",
+    "confident_share",
     "cowmix_mask",
     "cross_entropy",
     "cutmix_mask",

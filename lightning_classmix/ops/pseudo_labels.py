@@ -1,4 +1,4 @@
-"""The teacher's answer as a label map, and how much each pixel of it counts."""
+"""Pseudo-labels from logits, and the weight of each pixel by its confidence."""
 
 from typing import Literal, get_args
 
@@ -11,10 +11,10 @@ PixelWeighting = Literal[
 
 
 def pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the most probable class of each pixel, and its probability.
+    """Return the probability of each pixel's most probable class, and that class.
 
     The probability is computed in at least float32: bfloat16 would round 0.967 up to
-    0.968, past the usual threshold.
+    0.968, past the default threshold.
 
     Args:
         logits: Class scores, float ``(B, C, H, W)``.
@@ -43,6 +43,37 @@ def pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
     return confidence, label
 
 
+def confident_share(
+    confidence: Tensor, *, threshold: float = 0.968, valid: Tensor | None = None
+) -> Tensor:
+    """Return the share of the batch's valid pixels whose confidence is high.
+
+    Without any valid pixel the share is 0.
+
+    Args:
+        confidence: Largest class probability, float ``(B, H, W)`` in [0, 1].
+        threshold: Smallest confidence that counts as high, in [0, 1].
+        valid: False where the image was padded or the label is void, bool
+            ``(B, H, W)``; all True if None.
+
+    Returns:
+        Share of the valid pixels, ``confidence``'s dtype, scalar in [0, 1].
+
+    Raises:
+        ValueError: If ``confidence`` is not ``(B, H, W)``.
+
+    Example:
+        >>> confident_share(torch.tensor([[[0.99, 0.5]]]))
+        tensor(0.5000)
+
+    Source:
+        The authors' trainSSL.py, the weight "threshold_uniform".
+    """
+    counts = _counts(confidence, valid)
+    confident = (confidence >= threshold) * counts
+    return confident.sum() / counts.sum().clamp(min=1)
+
+
 def pixel_weight(
     confidence: Tensor,
     kind: PixelWeighting,
@@ -50,17 +81,18 @@ def pixel_weight(
     threshold: float = 0.968,
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Weigh each pixel's loss by the teacher's confidence.
+    """Return the weight of each pixel's loss, from the teacher's confidence.
 
     ``confident_share`` gives every pixel the share of the batch's valid pixels that
-    reach the threshold, ``confident_share_per_image`` that of its own image;
-    ``confident_pixels`` gives 1 to those and 0 to the others; ``uniform`` gives 1.
-    Pixels that are not valid weigh 0 and count nowhere.
+    reach the threshold, ``confident_share_per_image`` the share within its own image;
+    ``confident_pixels`` gives 1 to the pixels that reach it and 0 to the others;
+    ``uniform`` gives 1. Pixels that are not valid get 0 and do not count in any share.
 
     Args:
         confidence: Largest class probability, float ``(B, H, W)`` in [0, 1].
-        kind: One of the four rules.
-        threshold: Confidence from which on a pixel counts as confident, in [0, 1].
+        kind: ``confident_share``, ``confident_share_per_image``, ``confident_pixels``
+            or ``uniform``.
+        threshold: Smallest confidence that counts as high, in [0, 1].
         valid: False where the image was padded or the label is void, bool
             ``(B, H, W)``; all True if None.
 
@@ -68,7 +100,7 @@ def pixel_weight(
         Factor per pixel, ``confidence``'s dtype, ``(B, H, W)`` in [0, 1].
 
     Raises:
-        ValueError: If ``kind`` does not exist or ``confidence`` is not ``(B, H, W)``.
+        ValueError: If ``kind`` is unknown or ``confidence`` is not ``(B, H, W)``.
 
     Example:
         >>> pixel_weight(torch.tensor([[[0.99, 0.5]]]), "confident_share")
@@ -76,22 +108,28 @@ def pixel_weight(
 
     Source:
         ``confident_share`` is the authors' default ("threshold_uniform" in their
-        trainSSL.py), ``confident_pixels`` their "threshold"; the share per image is
-        ours: a hard image does not take weight from an easy one.
+        trainSSL.py), ``confident_pixels`` their "threshold". The share per image is
+        ours: an uncertain image does not reduce the weight of the others.
     """
+    counts = _counts(confidence, valid)
+    if kind == "uniform":
+        return counts
+    if kind == "confident_share":
+        share = confident_share(confidence, threshold=threshold, valid=valid)
+        return counts * share
+    confident = (confidence >= threshold) * counts
+    if kind == "confident_pixels":
+        return confident
+    if kind == "confident_share_per_image":
+        shares = confident.flatten(1).sum(1) / counts.flatten(1).sum(1).clamp(min=1)
+        return counts * shares[:, None, None]
+    raise ValueError(f"kind must be one of {get_args(PixelWeighting)}, got {kind!r}")
+
+
+def _counts(confidence: Tensor, valid: Tensor | None) -> Tensor:
+    """Return 1 for valid pixels and 0 for the others, float ``(B, H, W)``."""
     if confidence.ndim != 3:
         raise ValueError(
             f"confidence must have shape (B, H, W), got {tuple(confidence.shape)}"
         )
-    counts = torch.ones_like(confidence) if valid is None else valid.to(confidence)
-    if kind == "uniform":
-        return counts
-    confident = (confidence >= threshold) * counts
-    if kind == "confident_pixels":
-        return confident
-    if kind == "confident_share":
-        return counts * (confident.sum() / counts.sum().clamp(min=1))
-    if kind == "confident_share_per_image":
-        confident, known = confident.flatten(1).sum(1), counts.flatten(1).sum(1)
-        return counts * (confident / known.clamp(min=1))[:, None, None]
-    raise ValueError(f"kind must be one of {get_args(PixelWeighting)}, got {kind!r}")
+    return torch.ones_like(confidence) if valid is None else valid.to(confidence)

@@ -1,7 +1,7 @@
 """The allowed range of every numeric argument, in one table."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -85,3 +85,19 @@ def check_ranges(**values: float | Sequence[float] | None) -> None:
             shown = tuple(value) if isinstance(value, Sequence) else value
             reason = f"; {RANGES[name].reason}" if RANGES[name].reason else ""
             raise ValueError(f"{name} must be {RANGES[name]}, got {shown}{reason}")
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Check that an argument is one of the allowed names.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        choices: Allowed names.
+
+    Raises:
+        ValueError: If ``value`` is not among ``choices``.
+    """
+    names = list(choices)
+    if value not in names:
+        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}")

@@ -149,7 +149,7 @@ def test_average_of_half_precision_weights_is_kept_in_float32() -> None:
     with torch.no_grad():
         student.weight.fill_(1.0)
         teacher.weight.fill_(0.5)
-    callback._hold(teacher)
+    callback._keep_averages(teacher)
     for _ in range(1000):
         callback._update(student, teacher)
     # In bfloat16 itself, 0.5 + 0.001 * 0.5 rounds back to 0.5 for ever.
@@ -235,10 +235,10 @@ def test_module_without_a_teacher_is_refused() -> None:
     from lightning_classmix import Supervised
 
     model = Supervised(tiny.CLASSES, network=tiny.network())
-    with pytest.raises(TypeError, match="a teacher of the same make, got Supervised"):
+    with pytest.raises(TypeError, match="the same architecture, got Supervised"):
         tiny.trainer(callbacks=[EMATeacher()]).fit(model, tiny.data())
     other = OnesOwn(nn.Conv2d(3, 3, 1))
-    with pytest.raises(TypeError, match="a teacher of the same make, got OnesOwn"):
+    with pytest.raises(TypeError, match="the same architecture, got OnesOwn"):
         tiny.trainer(callbacks=[EMATeacher()]).fit(other, tiny.loader(tiny.batch()))
 
 

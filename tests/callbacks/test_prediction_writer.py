@@ -44,11 +44,10 @@ def test_labels_and_overlays_are_written_at_the_size_of_the_image(
             assert (overlay.mode, overlay.size) == ("RGB", (width, height))
 
 
-@pytest.mark.parametrize("order", ["rgb", "bgr"])
-def test_an_overlay_is_half_image_half_color(tmp_path: Path, order: str) -> None:
+def test_an_overlay_is_half_image_half_color(tmp_path: Path) -> None:
     root, new = make_folder(tmp_path / "data"), tmp_path / "new"
     save_pair(new / "a.png", None)
-    predict(root, new, tmp_path / "run", channel_order=order, mean=(0.1, 0.3, 0.6))
+    predict(root, new, tmp_path / "run", mean=(0.1, 0.3, 0.6))
     label = Image.open(tmp_path / "run/predictions/labels/a.png")
     half = np.asarray(label.convert("RGB")).astype(float) / 2
     half += np.asarray(Image.open(new / "a.png")).astype(float) / 2
@@ -62,7 +61,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     predict(root, new, tmp_path / "run")
     file = tmp_path / "run/predictions/labels/a.png"
     before = file.read_bytes()
-    with pytest.raises(FileExistsError, match=r"a new folder, got .*predictions"):
+    with pytest.raises(FileExistsError, match="an empty or new folder"):
         predict(root, new, tmp_path / "run")
     assert file.read_bytes() == before
 

@@ -18,7 +18,7 @@ from lightning_classmix import (
     SemiSupervisedDataModule,
     Supervised,
 )
-from lightning_classmix.callbacks import PredictionWriter
+from lightning_classmix.callbacks import FiniteLoss, PredictionWriter
 from lightning_classmix.models.teacher import Teacher
 from tests import tiny
 from tests.images import make_folder
@@ -104,21 +104,21 @@ def test_statistics_of_the_teachers_are_the_same_too(
 
 
 def test_a_loss_that_is_no_number_on_one_rank_stops_both(tmp_path: Path) -> None:
-    class Poisoned(ClassMix):
-        def _check_losses(self, **options: bool) -> None:
-            if (self.global_rank, self.global_step) == (1, 3):
-                self.losses = {"train_loss": torch.tensor(torch.nan)}
+    class Poisoned(FiniteLoss):
+        def check(self, trainer: Trainer, tensors: dict[str, Tensor]) -> None:
+            if (trainer.global_rank, trainer.global_step) == (1, 3):
+                tensors = {"train_loss": torch.tensor(torch.nan)}
             try:
-                super()._check_losses(**options)
+                super().check(trainer, tensors)
             except FloatingPointError as error:
-                (tmp_path / f"{self.global_rank}.txt").write_text(str(error))
-                time.sleep(0.5)  # one that fails ends the other
+                (tmp_path / f"{trainer.global_rank}.txt").write_text(str(error))
+                time.sleep(0.5)  # a rank that fails ends the other
                 raise
 
     data = tiny.data(labeled=8, unlabeled=20)
-    poisoned = Poisoned(tiny.CLASSES, network=tiny.network())
+    options = {"log_every_n_steps": 3, "callbacks": [Poisoned()]}
     with pytest.raises(Exception, match="losses must be finite"):
-        fit(tmp_path, poisoned, data, log_every_n_steps=3)
+        fit(tmp_path, module(), data, **options)
     assert "others on another device at step 3" in (tmp_path / "0.txt").read_text()
     assert "train_loss nan at step 3" in (tmp_path / "1.txt").read_text()
 

@@ -38,9 +38,9 @@ def test_a_loss_that_is_no_number_stops_the_run_when_it_is_logged(
     trainer = tiny.trainer(
         max_steps=30, callbacks=[Poison(6)], log_every_n_steps=5, limit_val_batches=0
     )
-    named = "train_loss_labeled nan"
+    named = "train_loss_labeled nan, train_loss nan"
     if method is ClassMix:
-        named += ", train_loss_mixed nan"
+        named = "train_loss_labeled nan, train_loss_mixed nan, train_loss nan"
     with pytest.raises(FloatingPointError, match=f"got {named} at step 10;"):
         trainer.fit(module, tiny.data())
     assert trainer.global_step == 10

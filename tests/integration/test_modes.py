@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_classmix import ClassMix
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
+from lightning_classmix.modules.classmix import PseudoLabel
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("accelerator")
@@ -99,13 +100,18 @@ def test_the_teacher_labels_in_its_mode_and_evaluates_in_eval(mode: str) -> None
         teacher_mode=mode,  # type: ignore[arg-type]
     )
     labeling: list[bool] = []
-    draw = module.mixer
+    predict = module.pseudo_label
 
-    def watched(label: Tensor) -> Tensor:
-        labeling.append(module.teacher.network.training)
-        return draw(label)
+    def watched(unlabeled: dict[str, Tensor]) -> PseudoLabel:
+        network = module.teacher.network
+        hook = network.register_forward_pre_hook(
+            lambda network, _: labeling.append(network.training)
+        )
+        pseudo = predict(unlabeled)
+        hook.remove()
+        return pseudo
 
-    module.mixer = watched
+    module.pseudo_label = watched  # type: ignore[method-assign]
     modes = Modes()
     tiny.trainer(callbacks=[modes], val_check_interval=1).fit(module, data())
     assert set(labeling) == {mode == "train"}

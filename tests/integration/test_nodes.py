@@ -23,7 +23,7 @@ def test_two_nodes_train_one_teacher(tmp_path: Path) -> None:
                 *(sys.executable, "-m", "torch.distributed.run"),
                 *("--nnodes", "2", "--nproc_per_node", "1", "--node_rank", str(node)),
                 *("--master_addr", "127.0.0.1", "--master_port", str(port)),
-                *(str(ROOT / "tests" / "trainer" / "node.py"), str(tmp_path)),
+                *(str(ROOT / "tests" / "integration" / "node.py"), str(tmp_path)),
             ],
             env=os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"},
             stdout=subprocess.PIPE,

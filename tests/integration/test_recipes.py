@@ -81,7 +81,8 @@ PAPER = (
         (
             "pascal_voc_olsson2021",
             make_voc,
-            "--data.transform null --data.crop [33,33] --model.pad_to [49,49]",
+            "--data.transform null --data.crop [33,33]"
+            " --model.reproduction.pad_to [49,49]",
         ),
     ],
 )
@@ -219,7 +220,7 @@ def test_pascal_vocs_own_pipeline_trains_and_is_kept(
     monkeypatch.chdir(tmp_path)
     line = (
         f"fit --config pascal_voc_olsson2021 --data.root data {PAPER} {SHORT}"
-        " --model.encoder resnet18 --model.pad_to null"
+        " --model.encoder resnet18 --model.reproduction.pad_to [1,1]"
     )
     monkeypatch.setattr(sys, "argv", ["classmix", *line.split()])
     main()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_classmix import ClassMix, EMATeacher
+from lightning_classmix.modules.reproduction import Reproduction
 from tests import tiny
 
 STEPS, CLASSES, VOID = 25, 4, 255
@@ -189,8 +190,7 @@ def test_25_steps_are_those_of_the_authors(
         lr=LR,
         encoder_lr_factor=ENCODER_FACTOR,
         weight_decay=DECAY,
-        decay_all=True,
-        freeze_norm=True,
+        reproduction=Reproduction(decay_all=True, freeze_norm=True),
         weighting=weighting,
         consistency=consistency,
         threshold=THRESHOLD,

@@ -42,5 +42,5 @@ def test_mode_of_the_teacher_is_its_own(mode: str) -> None:
 
 
 def test_unknown_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="teacher_mode must be 'eval' or 'train'"):
+    with pytest.raises(ValueError, match="teacher_mode must be one of eval, train"):
         Teacher(nn.Identity(), mode="training")  # type: ignore[arg-type]

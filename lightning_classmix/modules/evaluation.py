@@ -1,0 +1,228 @@
+"""Validation, test and prediction with one or more segmentation networks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics import MetricCollection
+from torchmetrics.aggregation import MeanMetric
+
+from lightning_classmix import batches, ops
+from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
+from lightning_classmix.metrics import segmentation_metrics
+from lightning_classmix.modules.reproduction import Reproduction
+from lightning_classmix.ops.ranges import check_ranges
+
+
+class EvaluationModule(LightningModule):
+    """Base class: validate, test and predict with segmentation networks.
+
+    A subclass names its networks in ``networks`` and sets an attribute for each.
+
+    Args:
+        num_classes: Number of classes, C, in [2, 255].
+        in_channels: Number of image channels.
+        window: Height and width in pixels of a sliding window for validation, test and
+            prediction; neighboring windows overlap by a third. None takes whole images.
+        flip_average: Average the probabilities of an image and of its mirror image in
+            validation, test and prediction; this takes twice the time.
+        class_names: Class names for logs and tables; None numbers the classes.
+        palette: Class colors, RGB in [0, 255]; None uses the colors of Pascal VOC.
+        mean: Channel means that images are normalized with, each in [0, 1].
+        std: Channel standard deviations that images are normalized with, in (0, 1].
+        reproduction: Settings that only serve to reproduce published results.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    networks: ClassVar[Sequence[str]] = ("student",)
+    """Attribute names of the networks that are validated and tested."""
+
+    evaluate = "student"
+    """Attribute name of the network that ``forward`` uses."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        window: tuple[int, int] | None = None,
+        flip_average: bool = False,
+        class_names: Sequence[str] | None = None,
+        palette: Sequence[tuple[int, int, int]] | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        reproduction: Reproduction | None = None,
+    ) -> None:
+        super().__init__()
+        check_ranges(num_classes=num_classes, window=window)
+        for name, channels in (("mean", mean), ("std", std)):
+            if len(channels) != in_channels:
+                raise ValueError(
+                    f"{name} must have {in_channels} values, one for each of"
+                    f" in_channels, got {len(channels)}"
+                )
+        if class_names is not None and len(class_names) != num_classes:
+            raise ValueError(
+                f"class_names must hold {num_classes} names, got {len(class_names)}"
+            )
+        self.save_hyperparameters(ignore=["network"])
+        for name, value in self.hparams.items():  # checkpoints hold plain values
+            if isinstance(value, Path):
+                self.hparams[name] = str(value)
+            elif isinstance(value, Reproduction):
+                self.hparams[name] = asdict(value)
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.window = window
+        self.flip_average = flip_average
+        self.class_names = list(class_names or map(str, range(num_classes)))
+        self.palette = palette
+        self.mean = mean
+        self.std = std
+        if isinstance(reproduction, dict):  # as a checkpoint holds it
+            reproduction = Reproduction(**reproduction)
+        self.reproduction = reproduction or Reproduction()
+        self.scores: dict[str, dict[str, Tensor]] = {}
+        """Metrics of the last validation or test, by network and by metric."""
+        self.scored_step = 0
+        """Optimizer step of the last validation or test."""
+
+    def remove_ignored_hparams(self, ignore_list: list[str]) -> None:
+        """Drop ignored arguments and callables from the hyperparameters."""
+        callables = [name for name, value in self.hparams.items() if callable(value)]
+        super().remove_ignored_hparams([*ignore_list, *callables])
+
+    def configure_metrics(self) -> MetricCollection:
+        """Return the metrics of one network; override this to add your own.
+
+        Each is updated with predicted and true classes, int64 ``(B, H, W)``, void 255.
+        A scalar ``x`` is logged as ``val_x`` and ``val_x_<network>``, a value per class
+        as ``val_x/<class name>``; tests log ``test_…`` alike.
+        """
+        return segmentation_metrics(self.num_classes)
+
+    def setup(self, stage: str) -> None:
+        """Create the metrics of this run."""
+        self.metrics = nn.ModuleDict(
+            {
+                f"{part}_{network}": self.configure_metrics()
+                for part in ("val", "test")
+                for network in self.networks
+            }
+        )
+        # Lightning's own mean is wrong if devices hold different numbers of images.
+        self.mean_loss = MeanMetric()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the class scores of the network that is meant for prediction.
+
+        Args:
+            image: Normalized images of any size, float ``(B, C_in, H, W)``.
+
+        Returns:
+            Logits, float ``(B, C, H, W)``.
+        """
+        logits: Tensor = getattr(self, self.evaluate)(image)
+        return logits
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Update the metrics of every network with one batch."""
+        self._update_metrics("val", batch, batch_idx)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Update the metrics of every network with one batch."""
+        self._update_metrics("test", batch, batch_idx)
+
+    def _update_metrics(
+        self, stage: str, batch: dict[str, Tensor], batch_idx: int
+    ) -> None:
+        image, label = batch["image"], batch["label"]
+        batches.check_label(label, self.num_classes, f"{stage} batch {batch_idx}")
+        for network in self.networks:
+            logits = _resize(self.predict_logits(image, network), label.shape[1:])
+            metrics: Any = self.metrics[f"{stage}_{network}"]
+            metrics.update(logits.argmax(1), label)
+            if network == self.evaluate:
+                self.mean_loss.update(ops.cross_entropy(logits, label), len(image))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the whole validation set."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the whole test set."""
+        self._log_metrics("test")
+
+    def _log_metrics(self, stage: str) -> None:
+        scores: dict[str, dict[str, Tensor]] = {}
+        for network in self.networks:
+            metrics: Any = self.metrics[f"{stage}_{network}"]
+            scores[network] = metrics.compute()
+            metrics.reset()
+        logged = {f"{stage}_loss": self.mean_loss.compute()}
+        self.mean_loss.reset()
+        if self.trainer.sanity_checking:
+            return
+        self.scores = scores
+        self.scored_step = self.global_step
+        for network, values in scores.items():
+            scalars = {name: value for name, value in values.items() if not value.ndim}
+            for name, value in scalars.items():
+                logged[f"{stage}_{name}_{network}"] = value
+        for name, value in scores[self.evaluate].items():
+            if value.ndim == 0:
+                logged[f"{stage}_{name}"] = value
+            else:
+                for class_name, share in zip(self.class_names, value, strict=True):
+                    logged[f"{stage}_{name}/{class_name}"] = share
+        # The values are the same on every device already.
+        miou = logged.pop(f"{stage}_miou", None)
+        if miou is not None:
+            self.log(f"{stage}_miou", miou, prog_bar=True, sync_dist=True)
+        self.log_dict(logged, sync_dist=True)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """Return ``name`` and ``label``, int64 ``(H, W)`` at the size of each image.
+
+        A batch with ``error``, an image that cannot be read, is returned as it is.
+        """
+        if "error" in batch:
+            return batch
+        logits = self.predict_logits(batch["image"], self.evaluate)
+        label = [
+            _resize(image_logits[None], size).argmax(1)[0]
+            for image_logits, size in zip(logits, batch["size"].tolist(), strict=True)
+        ]
+        return {"name": batch["name"], "label": label}
+
+    def predict_logits(self, image: Tensor, network: str) -> Tensor:
+        """Return the logits of a network, with windows and flips as configured.
+
+        Args:
+            image: Normalized images of any size, float ``(B, C_in, H, W)``.
+            network: Attribute name of the network.
+
+        Returns:
+            Logits, float ``(B, C, H, W)``.
+        """
+        function: Callable[[Tensor], Tensor] = getattr(self, network)
+        if self.reproduction.pad_to is not None:
+            function = partial(ops.padded, function, size=self.reproduction.pad_to)
+        if self.window is not None:
+            function = partial(ops.sliding_window, function, window=self.window)
+        if self.flip_average:
+            return ops.flip_average(function, image)
+        return function(image)
+
+
+def _resize(logits: Tensor, size: Sequence[int]) -> Tensor:
+    if logits.shape[-2:] == tuple(size):
+        return logits
+    return functional.interpolate(logits, tuple(size), mode="bilinear")
