@@ -1,4 +1,4 @@
-"""What a training batch must be, said before anything is learned from it."""
+"""Check training batches against the batch contract, before the first step."""
 
 import copy
 from typing import Any
@@ -11,25 +11,35 @@ from lightning_classmix import ops
 
 
 def labeled_part(batch: Any) -> Any:
-    """Return the labeled part of a batch of both kinds, or the batch if it is one."""
+    """Return the labeled part of a semi-supervised batch, else the batch itself."""
     return batch.get("labeled", batch) if isinstance(batch, dict) else batch
 
 
 def valid_pixels(unlabeled: dict[str, Tensor]) -> Tensor:
-    """Return ``valid``, bool ``(B, H, W)``; where a batch comes without, all True."""
+    """Return ``valid``, bool ``(B, H, W)``; all True if the batch has no such key."""
     image = unlabeled["image"]
-    everywhere = torch.ones_like(image[:, 0], dtype=torch.bool)
-    return unlabeled.get("valid", everywhere)
+    all_valid = torch.ones_like(image[:, 0], dtype=torch.bool)
+    return unlabeled.get("valid", all_valid)
 
 
 def check_labeled(batch: Any, *, num_classes: int, in_channels: int) -> None:
-    """Raise a ValueError unless ``batch`` is ``{"image", "label"}`` that fit."""
+    """Check the labeled part of a batch.
+
+    Args:
+        batch: Labeled part, expected to be ``{"image", "label"}``.
+        num_classes: Number of classes, C.
+        in_channels: Number of image channels.
+
+    Raises:
+        ValueError: If keys, shapes, dtypes or label values are wrong.
+    """
     if not isinstance(batch, dict) or not {"image", "label"} <= batch.keys():
         raise ValueError(
             "a labeled batch must be a dict with 'image' and 'label', got"
             f" {sorted(batch) if isinstance(batch, dict) else type(batch).__name__}"
         )
-    image, label = batch["image"], batch["label"]
+    image = batch["image"]
+    label = batch["label"]
     if image.ndim != 4 or image.shape[1] != in_channels:
         raise ValueError(
             f"image must have shape (B, {in_channels}, H, W), got"
@@ -45,21 +55,38 @@ def check_labeled(batch: Any, *, num_classes: int, in_channels: int) -> None:
     check_label(label, num_classes, "the first labeled batch")
 
 
-def check_label(label: Tensor, num_classes: int, where: str) -> None:
-    """Raise a ValueError if ``label`` has values that are neither class nor void."""
+def check_label(label: Tensor, num_classes: int, source: str) -> None:
+    """Check that a label holds classes and void only.
+
+    Args:
+        label: Class per pixel, expected to be int64 in [0, C) or 255.
+        num_classes: Number of classes, C.
+        source: Description of the batch, for the error message.
+
+    Raises:
+        ValueError: If dtype or values are wrong.
+    """
     if label.dtype != torch.int64:
-        raise ValueError(f"label must be int64, got {label.dtype} in {where}")
+        raise ValueError(f"label must be int64, got {label.dtype} in {source}")
     wrong = label != ops.void_invalid_labels(label, num_classes)
     if wrong.any():
         values = torch.unique(label[wrong]).tolist()
         raise ValueError(
             f"label must be in [0, {num_classes}) or {ops.VOID} (void), got"
-            f" {values[:10]} in {where}"
+            f" {values[:10]} in {source}"
         )
 
 
 def check_unlabeled(batch: Any, *, in_channels: int) -> None:
-    """Raise a ValueError unless ``batch`` has unlabeled images that can be mixed."""
+    """Check that a batch has unlabeled images that can be mixed.
+
+    Args:
+        batch: Whole batch, expected to be ``{"labeled", "unlabeled"}``.
+        in_channels: Number of image channels.
+
+    Raises:
+        ValueError: If keys, shapes or dtypes are wrong, or there is a single image.
+    """
     if not isinstance(batch, dict) or not {"labeled", "unlabeled"} <= batch.keys():
         raise ValueError(
             "a batch must be a dict with 'labeled' and 'unlabeled', got"
@@ -86,10 +113,17 @@ def check_unlabeled(batch: Any, *, in_channels: int) -> None:
 
 
 def check_pooled_norm(network: nn.Module, image: Tensor) -> None:
-    """Raise a ValueError if ``network`` cannot be trained on ``image``, a batch of one.
+    """Check that a network with batch norm can be trained on a batch of one image.
 
-    Batch norm behind a global pooling, as in DeepLab's head, then has one value per
-    channel, of which there is no spread.
+    Batch norm behind a global pooling, as in DeepLab's head, sees one value per channel
+    then, which has no variance.
+
+    Args:
+        network: Network to train; a copy of it processes ``image``.
+        image: Images of a training batch, float ``(B, C_in, H, W)``.
+
+    Raises:
+        ValueError: If the network needs at least two images.
     """
     if len(image) > 1 or not any(isinstance(m, _BatchNorm) for m in network.modules()):
         return

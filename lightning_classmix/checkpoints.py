@@ -9,11 +9,11 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint beside its place, bring it to the disk, then rename it.
+    """Write a checkpoint to a temporary file, flush it to disk, then rename it.
 
-    A checkpoint of that name which is there already stays whole until the new one is.
-    For local files: ``Trainer(plugins=[AtomicCheckpointIO()])``; the command line does
-    so by itself. Addresses such as ``s3://`` go Lightning's own way.
+    An existing checkpoint of the same name stays whole until the new one is complete.
+    For local files; addresses such as ``s3://`` are left to Lightning. Use
+    ``Trainer(plugins=[AtomicCheckpointIO()])``; the command line adds it by itself.
     """
 
     def save_checkpoint(
@@ -26,20 +26,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = place.with_name(f".{place.name}.part")
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.part")
         try:
-            with beside.open("wb") as file:
+            with temporary.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(place)
+            temporary.replace(target)
         finally:
-            beside.unlink(missing_ok=True)
-        if os.name == "nt":  # where a folder cannot be opened
+            temporary.unlink(missing_ok=True)
+        if os.name == "nt":  # folders cannot be opened there
             return
-        folder = os.open(place.parent, os.O_RDONLY)  # the new name, too
+        folder = os.open(target.parent, os.O_RDONLY)  # flush the new name too
         try:
             os.fsync(folder)
         finally:
@@ -47,9 +47,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def class_paths(**parts: object) -> dict[str, str]:
-    """Return where the classes of objects are to be imported from, by their names.
+    """Return the import path of each object's class, by the names of the arguments.
 
-    None, and a class of a script, which nothing can import, are left out.
+    None is left out, and so is a class defined in a script, which cannot be imported.
     """
     return {
         name: f"{type(part).__module__}.{type(part).__qualname__}"
@@ -59,15 +59,16 @@ def class_paths(**parts: object) -> dict[str, str]:
 
 
 def end_epoch(checkpoint: dict[str, Any]) -> None:
-    """Let a checkpoint that was written at the end of an epoch begin with the next one.
+    """Make a checkpoint written at the end of an epoch resume with the next epoch.
 
-    Lightning counts such an epoch as processed and not as completed, and would go
-    through its end again, which skips a pass of the data.
+    Lightning counts such an epoch as processed but not as completed. It would run the
+    end of the epoch again, which skips one pass over the data.
     """
     loop = checkpoint.get("loops", {}).get("fit_loop")
     if loop is None:
         return
-    epoch, batch = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+    epoch = loop["epoch_progress"]
+    batch = loop["epoch_loop.batch_progress"]
     if epoch["current"]["processed"] == epoch["current"]["completed"]:
         return
     for counts in (epoch["total"], epoch["current"]):
@@ -77,14 +78,14 @@ def end_epoch(checkpoint: dict[str, Any]) -> None:
 
 
 def adopt_arguments(resumed: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:
-    """Give a resumed optimizer the rates and the decay of a new one.
+    """Give a resumed optimizer the learning rates and weight decay of a new one.
 
-    Where nothing differs, nothing changes. Groups that joined on the way stay as they
-    are.
+    Nothing changes where they are equal. Parameter groups that were added during the
+    earlier run stay as they are.
 
     Args:
-        resumed: Optimizer with the state of an earlier run, somewhere in its schedule.
-        new: Optimizer that the arguments of this run make, at step 0.
+        resumed: Optimizer restored from an earlier run, at any step of its schedule.
+        new: Optimizer made from the arguments of this run, at step 0.
     """
     for group, wanted in zip(resumed.param_groups, new.param_groups, strict=False):
         group["weight_decay"] = wanted["weight_decay"]
