@@ -64,14 +64,17 @@ class ClassMix(Supervised):
         rounding: Rounding of half an odd number of classes, ``floor`` or ``ceil``; for
             ``classmix``.
         exclude: Classes that are never pasted, such as a background; for ``classmix``.
-        weighting: Rule for the weight of each pixel, see `ops.pixel_weight`; or in
-            Python a function from confidence and ``valid=`` to weight.
+        weighting: Weight of each mixed pixel in the loss: 1 (``uniform``); the share of
+            pixels with a confidence of at least ``threshold``, in the batch
+            (``confident_share``) or the image (``confident_share_per_image``); 1 for
+            confident pixels and 0 for others (``confident_pixels``); or in Python a
+            function from confidence and ``valid=`` to weight.
         consistency: Loss on the mixed images: ``cross_entropy`` with the pseudo-labels,
             or ``mean_squared_error`` between the probabilities of student and teacher.
-        threshold: Confidence from which a pixel counts as confident, in [0, 1].
+        threshold: Teacher probability from which a pixel is confident, in [0, 1].
         unlabeled_weight: Factor on the loss of the mixed images, at least 0.
         labeled_only_steps: Optimizer steps at the start that use labeled images only.
-        ramp_steps: Optimizer steps over which the factor then rises to its full value.
+        ramp_steps: Optimizer steps over which ``unlabeled_weight`` then rises from 0.
         augment: Color jitter and blur of the mixed images: ``strong``, drawn per image;
             ``olsson2021``, drawn per batch as in the authors' code; ``none``; or in
             Python a function from images to images.
@@ -105,17 +108,17 @@ class ClassMix(Supervised):
         self,
         num_classes: int,
         *,
-        mixer: MixerName | Mixer = "classmix",
+        mixer: MixerName | Callable[..., Any] = "classmix",
         rounding: Literal["floor", "ceil"] = "floor",
         exclude: Sequence[int] = (),
-        weighting: ops.PixelWeighting | Weighting = "uniform",
+        weighting: ops.PixelWeighting | Callable[..., Any] = "uniform",
         consistency: Literal["cross_entropy", "mean_squared_error"] = "cross_entropy",
         threshold: float = 0.968,
         unlabeled_weight: float = 1.0,
         labeled_only_steps: int = 300,
         ramp_steps: int = 200,
         augment: Literal["strong", "olsson2021", "none"]
-        | Callable[[Tensor], Tensor] = "strong",
+        | Callable[..., Any] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
         teacher_mode: Literal["eval", "train"] = "eval",
         **supervised: Any,

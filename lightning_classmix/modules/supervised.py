@@ -40,14 +40,16 @@ class Supervised(EvaluationModule):
         encoder_weights: Name of published weights of the encoder, such as ``imagenet``,
             or path of a file; None starts from random weights. Weights are downloaded
             or read when a training starts.
-        model_options: Further arguments of the architecture; see `build_model`.
+        model_options: Further arguments of the architecture, such as
+            ``decoder_channels`` of ``unet``.
         network: Network to train in place of ``model`` and ``encoder``. It returns
             logits, or a dict with logits as ``logits`` or ``out``. Checkpoints do not
             hold it: pass it to ``load_from_checkpoint`` again.
         student_weights: Path of a checkpoint of this package whose student the training
             starts from; None starts from ``encoder_weights``.
         optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
-        lr: Learning rate at the first step; it falls to 0 by ``ops.poly``.
+        lr: Learning rate at the first step; it decreases to 0 at the last step as
+            ``(1 - step / steps) ** 0.9``.
         encoder_lr_factor: Factor on ``lr`` for the parameters of the encoder (the
             attribute ``encoder`` or ``backbone`` of the network). None means 0.1 for an
             encoder with ``encoder_weights``, else 1.
