@@ -5,7 +5,8 @@ Batched, without host synchronization, in one graph under ``torch.compile``.
 
 from lightning_classmix.ops.ema import ema_decay, ema_update_
 from lightning_classmix.ops.losses import cross_entropy, mean_squared_error
-from lightning_classmix.ops.mixing import classmix_mask, cowmix_mask, cutmix_mask, mix
+from lightning_classmix.ops.masks import classmix_mask, cowmix_mask, cutmix_mask
+from lightning_classmix.ops.mixing import mix
 from lightning_classmix.ops.pseudo_labels import (
     PixelWeighting,
     confident_share,

@@ -1,4 +1,4 @@
-"""The exponential moving average that makes the teacher."""
+"""Exponential moving average of parameters, which makes the teacher."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from torch import Tensor
 def ema_decay(step: int, limit: float) -> float:
     """Return the decay of the moving average at one update.
 
-    The first update copies the student; the limit is reached at ``1 / (1 - limit)``
-    updates, so that the random first weights are soon forgotten.
+    Update 0 copies the student; the limit is reached at ``1 / (1 - limit)``
+    updates, so that the random initial weights are soon forgotten.
 
     Args:
-        step: Number of the update, from 0.
-        limit: Largest decay, in [0, 1).
+        step: Number of earlier updates, from 0.
+        limit: Largest decay, reached after the first updates, in [0, 1).
 
     Returns:
-        Share of the past in the average, in [0, ``limit``].
+        Decay: the share of the old average in the new one, in [0, ``limit``].
 
     Example:
         >>> [ema_decay(step, 0.99) for step in (0, 1, 3, 1000)]
@@ -25,7 +25,7 @@ def ema_decay(step: int, limit: float) -> float:
 
     Source:
         Tarvainen and Valpola 2017 (arXiv 1703.01780), their code's
-        ``update_ema_variables``; ClassMix keeps it.
+        ``update_ema_variables``; the authors of ClassMix use the same.
     """
     return min(1 - 1 / (step + 1), limit)
 
@@ -34,15 +34,15 @@ def ema_decay(step: int, limit: float) -> float:
 def ema_update_(
     averages: Sequence[Tensor], values: Sequence[Tensor], decay: float
 ) -> None:
-    """Move each average towards its value: ``a = decay * a + (1 - decay) * v``.
+    """Update averages in place: ``average = decay * average + (1 - decay) * value``.
 
-    Values that are not finite move nothing: one overflow in half precision must not
-    poison the average for good.
+    Elements whose value is not finite keep their average: otherwise one overflow in
+    half precision would make the average infinite for the rest of the run.
 
     Args:
-        averages: Tensors to update, float of any one width and shape each.
-        values: The new values, of the same shapes, float of any width.
-        decay: Share of the past, in [0, 1).
+        averages: Tensors to update, any float dtypes and any shapes.
+        values: New values, of the shapes of ``averages``, any float dtypes.
+        decay: Share of the old average, in [0, 1).
 
     Example:
         >>> average = torch.tensor([0.0, 1.0])
@@ -55,15 +55,15 @@ def ema_update_(
     """
     if not averages:
         return
-    # What is finite is asked once converted: a narrower average may overflow.
+    # Convert before the test for finite values: a narrower dtype may overflow.
     pairs = [
         (average, value.to(average.dtype))
         for average, value in zip(averages, values, strict=True)
     ]
-    if decay == 0:  # a copy, to the last bit
+    if decay == 0:  # an exact copy, without rounding
         finite = [value.where(value.isfinite(), average) for average, value in pairs]
         torch._foreach_copy_(list(averages), finite)
         return
-    # The difference alone is cleaned: a quarter of the time that testing values takes.
+    # Cleaning the difference takes a quarter of the time of testing the values.
     moves = [(value - average).nan_to_num_(0.0, 0.0, 0.0) for average, value in pairs]
     torch._foreach_add_(list(averages), moves, alpha=1 - decay)

@@ -1,4 +1,4 @@
-"""Losses per pixel, weighted, averaged over what is not void."""
+"""Weighted losses per pixel, averaged over the pixels that are not void."""
 
 import torch
 from torch import Tensor
@@ -17,13 +17,13 @@ def cross_entropy(
     """Average the weighted cross-entropy over the pixels that are not void.
 
     The sum of weight times cross-entropy is divided by the *number* of pixels that are
-    not void (not by the sum of weights); without any such pixel the loss is 0.
+    not void, not by the sum of weights. Without any such pixel the loss is 0.
 
     Args:
         logits: Class scores, float ``(B, C, H, W)``; computed in at least float32.
-        label: Class per pixel, int64 ``(B, H, W)``; outside ``[0, C)`` is void.
+        label: Class per pixel, int64 ``(B, H, W)``; values outside ``[0, C)`` are void.
         weight: Factor per pixel, float ``(B, H, W)``; 1 if None.
-        ignore_index: Index of void pixels.
+        ignore_index: Label value of void pixels.
 
     Returns:
         Loss in nats per pixel, float scalar.
@@ -36,8 +36,8 @@ def cross_entropy(
         tensor(0.6931)
 
     Source:
-        Olsson et al. 2021, eq. 2; the division as in the authors' trainSSL.py, where
-        an unconfident batch has a small loss and not a renormalized one.
+        Olsson et al. 2021, eq. 2; divided as in the authors' trainSSL.py, so that a
+        batch of low confidence has a small loss.
     """
     _check_shapes(logits, (len(logits), *logits.shape[2:]), label=label, weight=weight)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -59,14 +59,14 @@ def mean_squared_error(
 ) -> Tensor:
     """Average the weighted squared distance between two class distributions.
 
-    The mean runs over the classes and the valid pixels; without any valid pixel the
+    The mean is taken over the classes and the valid pixels. Without any valid pixel the
     loss is 0.
 
     Args:
         logits: The student's class scores, float ``(B, C, H, W)``; computed in at least
             float32.
-        probabilities: Its target, float ``(B, C, H, W)`` in [0, 1]: the teacher's
-            softmax, mixed.
+        probabilities: Target distribution, float ``(B, C, H, W)`` in [0, 1]: the mixed
+            softmax of the teacher.
         weight: Factor per pixel, float ``(B, H, W)``; 1 if None.
         valid: False where the image was padded, bool ``(B, H, W)``; all True if None.
 

@@ -1,15 +1,15 @@
-"""Factors that change with the optimizer step."""
+"""Schedules: factors that depend on the optimizer step."""
 
 import math
 
 
 def poly(step: int, total: int, power: float = 0.9) -> float:
-    """Return the factor ``(1 - step / total) ** power`` on the learning rate.
+    """Return the learning rate factor ``(1 - step / total) ** power``.
 
     Args:
-        step: Optimizer steps done, from 0; 0 is returned from ``total`` on.
-        total: Steps of the whole run, > 0.
-        power: Exponent, > 0.
+        step: Number of optimizer steps done; the factor is 0 from ``total`` on.
+        total: Number of optimizer steps of the whole run, > 0.
+        power: Exponent of the polynomial, > 0.
 
     Returns:
         Factor on the base learning rate, in [0, 1].
@@ -25,11 +25,11 @@ def poly(step: int, total: int, power: float = 0.9) -> float:
 
 
 def sigmoid_ramp(step: int, length: int) -> float:
-    """Return the ramp ``exp(-5 * (1 - step / length) ** 2)``, and 1 from ``length`` on.
+    """Return the ramp-up factor ``exp(-5 * (1 - step / length) ** 2)``, at most 1.
 
     Args:
-        step: Optimizer steps since the ramp's start; below 0 counts as 0.
-        length: Steps until the ramp is 1; 0 means no ramp.
+        step: Number of optimizer steps since the ramp's start; below 0 counts as 0.
+        length: Number of steps until the factor is 1; 0 means 1 from the start.
 
     Returns:
         Factor on the loss, in (0, 1].

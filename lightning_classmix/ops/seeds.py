@@ -1,23 +1,23 @@
-"""Seeds that depend on nothing but what they are for."""
+"""Derive seeds of random number generators from several numbers."""
 
 import random
 
 
 def derive_seed(*parts: int) -> int:
-    """Derive one seed from several numbers, say (base, rank, step).
+    """Derive one seed from several numbers, such as (base, rank, step).
 
-    The same numbers give the same seed on any machine; neighboring numbers give
-    unrelated seeds, which adding them up would not.
+    The same numbers give the same seed on any machine, and different numbers give
+    unrelated seeds. Their sum would not: (0, 1) and (1, 0) have the same.
 
     Args:
-        parts: Any integers, in an order that means something.
+        parts: Integers; their order matters.
 
     Returns:
-        A seed in [0, 2**63), fit for ``torch.Generator.manual_seed``.
+        Seed for ``torch.Generator.manual_seed``, in [0, 2**63).
 
     Example:
         >>> derive_seed(0, 1) == derive_seed(1, 0)
         False
     """
-    # A string seed is hashed by SHA-512, in a way that Python promises to keep.
+    # Python hashes a string seed by SHA-512, the same in every version.
     return random.Random("/".join(map(str, parts))).getrandbits(63)

@@ -1,24 +1,24 @@
-"""What is not to be learned from: one value for it, in every label map."""
+"""The ignore label, 255."""
 
 from torch import Tensor
 
 VOID = 255
-"""Class index of void pixels in every batch, whatever the files call it."""
+"""Label value of void pixels in every batch, whatever value the files use."""
 
 
 def void_invalid_labels(
     label: Tensor, num_classes: int, *, ignore_index: int = VOID, void: int = VOID
 ) -> Tensor:
-    """Write ``void`` wherever a label map holds no class.
+    """Replace every label that is not a class by ``void``.
 
-    Values outside ``[0, C)`` become void as ``ignore_index`` does, so that no later
-    gather or loss can run out of bounds on the device.
+    Values outside ``[0, C)`` and ``ignore_index`` are replaced, so that no later gather
+    or loss reads out of bounds on the device.
 
     Args:
         label: Class per pixel, int64 ``(B, H, W)``, any value.
         num_classes: Number of classes, C.
-        ignore_index: Index of void pixels in ``label``.
-        void: Value to write.
+        ignore_index: Label value of void pixels in ``label``.
+        void: Label value of void pixels in the result.
 
     Returns:
         Class per pixel or ``void``, int64 ``(B, H, W)``.

@@ -1,4 +1,4 @@
-"""Averages of what a network says: over windows, over an image and its mirror."""
+"""Prediction by sliding windows, mirrored images and padding."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lightning_classmix.ops.ranges import check_ranges
+
 
 def window_starts(length: int, window: int) -> list[int]:
-    """Return where windows start along one side.
+    """Return the first pixel of each window along one side of an image.
 
-    Neighbors share at least a third of a window; the last one ends at the border. A
-    window that is as long as the side, or longer, starts at 0.
+    Neighboring windows overlap by at least a third; the last window ends at the border.
+    If the window is as long as the side, or longer, there is one window, at 0.
 
     Args:
         length: Length of the side in pixels, at least 1.
         window: Length of a window in pixels, at least 1.
+
+    Returns:
+        Index of the first pixel of each window, increasing.
 
     Example:
         >>> window_starts(10, 6), window_starts(5, 6)
@@ -30,21 +35,23 @@ def window_starts(length: int, window: int) -> list[int]:
 def sliding_window(
     network: Callable[[Tensor], Tensor], image: Tensor, window: tuple[int, int]
 ) -> Tensor:
-    """Ask a network for every window of an image, and average where windows overlap.
+    """Call a network on windows of an image, and average where windows overlap.
 
-    The average is that of probabilities, in at least float32; an image smaller than
-    the window is taken whole.
+    Probabilities are averaged, in at least float32. An image smaller than the window is
+    passed as it is.
 
     Args:
-        network: Image, float ``(B, 3, h, w)``, to logits, float ``(B, C, h, w)``.
-        image: Normalized, float ``(B, 3, H, W)``.
-        window: Height and width of the windows.
+        network: Network to call; maps a float ``(B, C_in, h, w)`` image to float
+            ``(B, C, h, w)`` logits.
+        image: Normalized images, float ``(B, C_in, H, W)``.
+        window: Height and width of the windows in pixels, at least 1.
 
     Returns:
         Logits whose softmax is the average, float ``(B, C, H, W)``.
 
     Raises:
-        ValueError: If ``image`` is not ``(B, 3, H, W)``, or ``window`` not positive.
+        ValueError: If ``image`` is not ``(B, C_in, H, W)``, or a side of ``window`` is
+            below 1.
 
     Example:
         >>> def network(x):
@@ -55,43 +62,43 @@ def sliding_window(
     """
     _check_image(image)
     height, width = window
-    if height < 1 or width < 1:
-        raise ValueError(f"window must be at least 1 x 1, got {height} x {width}")
+    check_ranges(window=window)
     total = torch.zeros(())
     windows = image.new_zeros(image.shape[-2:], dtype=torch.float32)  # (H, W)
     for top in window_starts(image.shape[-2], height):
         for left in window_starts(image.shape[-1], width):
-            place = (..., slice(top, top + height), slice(left, left + width))
-            logits = network(image[place])
+            index = (..., slice(top, top + height), slice(left, left + width))
+            logits = network(image[index])
             precise = torch.promote_types(logits.dtype, torch.float32)
             probability = logits.softmax(1, dtype=precise)
             if total.ndim == 0:
                 shape = *logits.shape[:2], *image.shape[-2:]
                 total = probability.new_zeros(shape)  # (B, C, H, W)
-            total[place] += probability
-            windows[place] += 1
+            total[index] += probability
+            windows[index] += 1
     return _logits_of(total / windows)
 
 
 def flip_average(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-    """Ask a network for an image and for its mirror image, and average the two answers.
+    """Call a network on an image and on its mirror image, and average the two results.
 
-    The mirror swaps left and right. The average is that of probabilities, in at least
+    The mirror image swaps left and right. Probabilities are averaged, in at least
     float32.
 
     Args:
-        network: Image, float ``(B, 3, H, W)``, to logits, float ``(B, C, H, W)``.
-        image: Normalized, float ``(B, 3, H, W)``.
+        network: Network to call; maps a float ``(B, C_in, H, W)`` image to float
+            ``(B, C, H, W)`` logits.
+        image: Normalized images, float ``(B, C_in, H, W)``.
 
     Returns:
         Logits whose softmax is the average, float ``(B, C, H, W)``.
 
     Raises:
-        ValueError: If ``image`` is not ``(B, 3, H, W)``.
+        ValueError: If ``image`` is not ``(B, C_in, H, W)``.
 
     Example:
-        >>> answer = torch.tensor([[0.9, 0.5], [0.1, 0.5]])[None, :, None].log()
-        >>> flip_average(lambda image: answer, torch.zeros(1, 3, 1, 2)).softmax(1)[0, 0]
+        >>> logits = torch.tensor([[0.9, 0.5], [0.1, 0.5]])[None, :, None].log()
+        >>> flip_average(lambda image: logits, torch.zeros(1, 3, 1, 2)).softmax(1)[0, 0]
         tensor([[0.7000, 0.7000]])
     """
     _check_image(image)
@@ -105,19 +112,20 @@ def flip_average(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
 def padded(
     network: Callable[[Tensor], Tensor], image: Tensor, size: tuple[int, int]
 ) -> Tensor:
-    """Ask a network for an image padded by zeros, and cut the padding off again.
+    """Call a network on an image padded by zeros, and crop the logits to the image.
 
     Args:
-        network: Image, float ``(B, 3, h, w)``, to logits, float ``(B, C, h, w)``.
-        image: Normalized, float ``(B, 3, H, W)``; 0 is the mean color.
-        size: Height and width that a smaller image is padded to, at the bottom and at
-            the right.
+        network: Network to call; maps a float ``(B, C_in, h, w)`` image to float
+            ``(B, C, h, w)`` logits.
+        image: Normalized images, float ``(B, C_in, H, W)``; 0 is the mean color.
+        size: Height and width in pixels to which smaller images are padded, at the
+            bottom and at the right.
 
     Returns:
         Logits, float ``(B, C, H, W)``.
 
     Raises:
-        ValueError: If ``image`` is not ``(B, 3, H, W)``.
+        ValueError: If ``image`` is not ``(B, C_in, H, W)``.
 
     Example:
         >>> padded(lambda x: x + x.shape[-1], torch.zeros(1, 1, 1, 2), (3, 4))
@@ -132,7 +140,7 @@ def padded(
 def _check_image(image: Tensor) -> None:
     if image.ndim != 4:
         raise ValueError(
-            f"image must have shape (B, 3, H, W), got {tuple(image.shape)}"
+            f"image must have shape (B, C_in, H, W), got {tuple(image.shape)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The operations against what the authors' own functions answer."""
+"""The operations against recorded results of the authors' functions."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2].parent / "shared" / "conformance"
 
 pytestmark = pytest.mark.skipif(
     not (FOLDER / "reference_ops.npz").is_file(),
-    reason="the conformance figures are not beside this repository",
+    reason="the conformance files are missing",
 )
 
 WEIGHTINGS: list[tuple[str, ops.PixelWeighting, float]] = [
@@ -34,8 +34,8 @@ def array() -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def scalar() -> dict[str, Any]:
-    answers: dict[str, Any] = json.loads((FOLDER / "reference_ops.json").read_text())
-    return answers
+    results: dict[str, Any] = json.loads((FOLDER / "reference_ops.json").read_text())
+    return results
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def confidence(array: dict[str, Tensor], mask: Tensor) -> Tensor:
     return ops.mix(ops.pseudo_label(array["in.teacher_logits"])[0], mask)
 
 
-def assert_near(answer: Tensor | float, expected: Tensor | float) -> None:
+def assert_near(result: Tensor | float, expected: Tensor | float) -> None:
     torch.testing.assert_close(
-        torch.as_tensor(answer, dtype=torch.float64),
+        torch.as_tensor(result, dtype=torch.float64),
         torch.as_tensor(expected, dtype=torch.float64),
         rtol=1e-6,
         atol=1e-6,
@@ -58,7 +58,7 @@ def assert_near(answer: Tensor | float, expected: Tensor | float) -> None:
 
 
 def mask_of_classes(label: Tensor, classes: list[int]) -> Tensor:
-    """Draw until the classes are these; the mask that they give, bool ``(H, W)``."""
+    """Return the mask of the first draw that holds these classes, bool ``(H, W)``."""
     masks = ops.classmix_mask(
         label.expand(512, -1, -1),
         num_classes=5,
@@ -85,21 +85,21 @@ def test_the_same_classes_give_the_mask_of_the_authors(
 
 def test_classes_0_and_2_give_the_mask_of_the_authors(array: dict[str, Tensor]) -> None:
     expected = array["class_mask.all_of_0_2"].bool()
-    answer = mask_of_classes(array["in.teacher_argmax"][0], [0, 2])
-    assert torch.equal(answer, expected)
+    result = mask_of_classes(array["in.teacher_argmax"][0], [0, 2])
+    assert torch.equal(result, expected)
 
 
 def test_no_class_gives_the_mask_of_the_authors(array: dict[str, Tensor]) -> None:
     label = array["in.teacher_argmax"][:1]
-    answer = ops.classmix_mask(label, num_classes=5, exclude=range(5))
-    assert torch.equal(answer[0], array["class_mask.empty_classes"].bool())
+    result = ops.classmix_mask(label, num_classes=5, exclude=range(5))
+    assert torch.equal(result[0], array["class_mask.empty_classes"].bool())
 
 
-def test_a_single_class_moves_as_much_as_with_the_authors(
+def test_a_single_class_gives_as_many_marked_pixels_as_the_authors(
     scalar: dict[str, Any],
 ) -> None:
-    answer = ops.classmix_mask(torch.full((1, 16, 24), 3), num_classes=5)
-    assert int(answer.sum()) == scalar["class_choice.one_class_mask_sum"]
+    result = ops.classmix_mask(torch.full((1, 16, 24), 3), num_classes=5)
+    assert int(result.sum()) == scalar["class_choice.one_class_mask_sum"]
 
 
 def test_mix_of_images_is_that_of_the_authors(
@@ -115,7 +115,7 @@ def test_mix_of_probabilities_is_that_of_the_authors(
     assert_near(ops.mix(probability, mask), array["mix.softmax"])
 
 
-def test_mix_of_labels_is_that_of_the_authors_by_either_way(
+def test_mix_of_labels_and_of_probabilities_both_give_the_labels_of_the_authors(
     array: dict[str, Tensor], scalar: dict[str, Any], mask: Tensor
 ) -> None:
     mixed = ops.mix(array["in.teacher_argmax"], mask)
@@ -156,8 +156,8 @@ def test_the_weighted_cross_entropy_is_that_of_the_authors(
 def test_the_confident_share_is_that_of_the_authors(
     scalar: dict[str, Any], confidence: Tensor
 ) -> None:
-    weight = ops.pixel_weight(confidence, "confident_pixels", threshold=0.968)
-    assert_near(weight.mean(), scalar["frac_ge_0.968"])
+    share = ops.confident_share(confidence, threshold=0.968)
+    assert_near(share, scalar["frac_ge_0.968"])
 
 
 def test_the_mean_squared_error_is_that_of_the_authors(
@@ -193,7 +193,7 @@ def test_the_supervised_loss_is_that_of_the_authors(
     assert_near(loss, scalar["sup_ce"])
 
 
-def test_the_supervised_loss_of_nothing_is_zero_where_the_authors_have_nan(
+def test_the_supervised_loss_of_void_only_is_zero_where_the_authors_have_nan(
     array: dict[str, Tensor], scalar: dict[str, Any]
 ) -> None:
     label = torch.full_like(array["in.teacher_argmax"], ops.VOID)

@@ -1,4 +1,4 @@
-"""What every tensor operation promises: one graph, no wait for the host, its dtype."""
+"""What holds for every operation: one graph, no host synchronization, dtypes."""
 
 import ast
 import sys
@@ -25,7 +25,7 @@ def average(x: Inputs, decay: float) -> Tensor:
     return moved
 
 
-# What takes logits, or values of any width.
+# Operations on logits, or on values of any float dtype.
 OPS_OF_LOGITS: dict[str, Op] = {
     "pseudo_label": lambda x: ops.pseudo_label(x["logits"]),
     "cross_entropy": lambda x: ops.cross_entropy(x["logits"], x["label"]),
@@ -58,7 +58,10 @@ OPS_OF_ONE_DTYPE: dict[str, Op] = {
     "mix_confidence": lambda x: ops.mix(x["confidence"], x["valid"]),
     "mix_valid": lambda x: ops.mix(x["valid"], ~x["valid"]),
     "void_invalid_labels": lambda x: ops.void_invalid_labels(x["label"], CLASSES),
-    "confident_share": lambda x: ops.pixel_weight(
+    "confident_share": lambda x: ops.confident_share(
+        x["confidence"], threshold=0.5, valid=x["valid"]
+    ),
+    "confident_share_of_batch": lambda x: ops.pixel_weight(
         x["confidence"], "confident_share", threshold=0.5, valid=x["valid"]
     ),
     "confident_share_per_image": lambda x: ops.pixel_weight(
@@ -84,7 +87,7 @@ SOURCES = sorted(Path(ops.__file__).parent.glob("*.py"))
 
 
 def inputs(dtype: torch.dtype, device: str) -> Inputs:
-    """Draw one of each kind of input, always the same; the label holds void."""
+    """Return one input of each kind, from a fixed seed; the label contains void."""
     generator = torch.Generator().manual_seed(0)
     batch, height, width = SHAPE
     per_class = (batch, CLASSES, height, width)
@@ -100,24 +103,24 @@ def inputs(dtype: torch.dtype, device: str) -> Inputs:
     return {name: tensor.to(device) for name, tensor in made.items()}
 
 
-def tensors_of(answer: Any) -> list[Tensor]:
-    return list(answer) if isinstance(answer, tuple) else [answer]
+def tensors_of(result: Any) -> list[Tensor]:
+    return list(result) if isinstance(result, tuple) else [result]
 
 
 @pytest.mark.parametrize(("op", "dtype"), CASES)
-def test_an_op_never_waits_for_the_host(op: Op, dtype: torch.dtype) -> None:
-    # A meta tensor has no values: to read one on the host is an error.
+def test_an_op_does_not_synchronize_with_the_host(op: Op, dtype: torch.dtype) -> None:
+    # A meta tensor has no values: reading a value on the host is an error.
     met = {name: each.to("meta") for name, each in inputs(dtype, "cpu").items()}
-    answers, expected = tensors_of(op(met)), tensors_of(op(inputs(dtype, "cpu")))
-    for answer, real in zip(answers, expected, strict=True):
-        assert answer.device.type == "meta"
-        assert answer.shape == real.shape
-        assert answer.dtype == real.dtype
+    results, expected = tensors_of(op(met)), tensors_of(op(inputs(dtype, "cpu")))
+    for result, real in zip(results, expected, strict=True):
+        assert result.device.type == "meta"
+        assert result.shape == real.shape
+        assert result.dtype == real.dtype
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("op", "dtype"), CASES)
-def test_an_op_compiles_to_one_graph_with_the_same_answer(
+def test_an_op_compiles_to_one_graph_with_the_same_result(
     op: Op, dtype: torch.dtype, device: str
 ) -> None:
     torch.compiler.reset()
@@ -125,20 +128,20 @@ def test_an_op_compiles_to_one_graph_with_the_same_answer(
     torch.manual_seed(0)
     expected = tensors_of(op(inputs(dtype, device)))
     torch.manual_seed(0)
-    answers = tensors_of(compiled(inputs(dtype, device)))
-    for answer, real in zip(answers, expected, strict=True):
-        assert answer.dtype == real.dtype
-        assert torch.equal(answer, real)
+    results = tensors_of(compiled(inputs(dtype, device)))
+    for result, real in zip(results, expected, strict=True):
+        assert result.dtype == real.dtype
+        assert torch.equal(result, real)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("op", "dtype"), CASES)
-def test_an_op_answers_on_the_device_of_its_inputs_and_leaves_them_alone(
+def test_an_op_stays_on_the_device_of_its_inputs_and_does_not_change_them(
     op: Op, dtype: torch.dtype, device: str
 ) -> None:
     given = inputs(dtype, device)
-    for answer in tensors_of(op(given)):
-        assert answer.device.type == device
+    for result in tensors_of(op(given)):
+        assert result.device.type == device
     for name, tensor in inputs(dtype, device).items():
         assert torch.equal(given[name], tensor)
 
@@ -154,6 +157,7 @@ def test_an_op_answers_on_the_device_of_its_inputs_and_leaves_them_alone(
         "mean_squared_error",
         "mean_squared_error_weighted",
         "confident_share",
+        "confident_share_of_batch",
         "confident_share_per_image",
         "confident_pixels",
         "uniform",
@@ -162,9 +166,9 @@ def test_an_op_answers_on_the_device_of_its_inputs_and_leaves_them_alone(
 def test_confidence_weight_and_loss_are_at_least_float32(
     name: str, dtype: torch.dtype, device: str
 ) -> None:
-    answer = (OPS_OF_LOGITS | OPS_OF_ONE_DTYPE)[name](inputs(dtype, device))
+    result = (OPS_OF_LOGITS | OPS_OF_ONE_DTYPE)[name](inputs(dtype, device))
     precise = torch.float64 if dtype == torch.float64 else torch.float32
-    assert tensors_of(answer)[0].dtype == precise
+    assert tensors_of(result)[0].dtype == precise
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -177,19 +181,19 @@ def test_the_loss_against_a_target_of_half_precision_is_float32(
 
 
 @pytest.mark.parametrize("name", [*OPS_OF_LOGITS, *OPS_OF_ONE_DTYPE])
-def test_an_op_answers_masks_in_bool_and_labels_in_int64(name: str) -> None:
-    answers = tensors_of(
+def test_an_op_returns_masks_as_bool_and_labels_as_int64(name: str) -> None:
+    results = tensors_of(
         (OPS_OF_LOGITS | OPS_OF_ONE_DTYPE)[name](inputs(torch.float32, "cpu"))
     )
     if "mask" in name or name == "mix_valid":
-        assert answers[0].dtype == torch.bool
+        assert results[0].dtype == torch.bool
     elif name in ("mix_labels", "void_invalid_labels", "pseudo_label"):
-        assert answers[-1].dtype == torch.int64
+        assert results[-1].dtype == torch.int64
     else:
-        assert answers[0].dtype == torch.float32
+        assert results[0].dtype == torch.float32
 
 
-def test_every_public_operation_is_held_to_the_contract_or_has_no_tensors() -> None:
+def test_every_public_operation_on_tensors_is_tested_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     called = {name for name in ops.__all__ if f"ops.{name}(" in source}
     plain = {"VOID", "PixelWeighting", "derive_seed", "ema_decay", "poly"}
@@ -197,8 +201,8 @@ def test_every_public_operation_is_held_to_the_contract_or_has_no_tensors() -> N
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.stem))
-def test_an_op_calls_nothing_that_waits_for_the_host(source: Path) -> None:
-    # Examples in docstrings may: they are no attributes of the code.
+def test_an_op_calls_no_method_that_synchronizes_with_the_host(source: Path) -> None:
+    # Examples in docstrings are strings here, and may call them.
     used = {
         node.attr
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))

@@ -18,7 +18,7 @@ def test_ema_decay_rises_to_its_limit(step: int, decay: float) -> None:
 
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(limit=st.floats(0, 1, exclude_max=True))
-def test_ema_decay_never_falls_and_never_passes_its_limit(limit: float) -> None:
+def test_ema_decay_never_decreases_and_never_exceeds_its_limit(limit: float) -> None:
     decays = [ops.ema_decay(step, limit) for step in range(200)]
     assert decays == sorted(decays)
     assert decays[0] == 0
@@ -75,30 +75,30 @@ def test_ema_update_copies_the_values_at_the_first_step() -> None:
     assert torch.equal(average, value)
 
 
-def test_ema_update_forgets_as_fast_as_the_decay_says() -> None:
+def test_ema_update_reduces_the_past_by_the_decay_per_update() -> None:
     average = torch.ones(1, dtype=torch.float64)
     for _ in range(10):
         ops.ema_update_([average], [torch.zeros(1)], decay=0.9)
     assert float(average) == pytest.approx(0.9**10, abs=1e-12)
 
 
-def test_ema_update_works_in_place_and_leaves_the_values_alone() -> None:
+def test_ema_update_works_in_place_and_does_not_change_the_values() -> None:
     average, value = torch.zeros(3), torch.tensor([1.0, math.nan, 3.0])
-    before, place = value.clone(), average.data_ptr()
+    before, address = value.clone(), average.data_ptr()
     ops.ema_update_([average], [value], decay=0.5)
-    assert average.data_ptr() == place
+    assert average.data_ptr() == address
     assert torch.equal(average, torch.tensor([0.5, 0.0, 1.5]))
     torch.testing.assert_close(value, before, rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("invalid", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_ema_update_takes_over_no_value_that_is_not_finite(
-    poison: float, decay: float, dtype: torch.dtype
+def test_ema_update_ignores_values_that_are_not_finite(
+    invalid: float, decay: float, dtype: torch.dtype
 ) -> None:
     average = torch.tensor([1.0, 2.0])
-    value = torch.tensor([poison, 4.0], dtype=dtype)
+    value = torch.tensor([invalid, 4.0], dtype=dtype)
     ops.ema_update_([average], [value], decay)
     expected = torch.tensor([1.0, 2.0 * decay + 4.0 * (1 - decay)])
     torch.testing.assert_close(average, expected)
@@ -109,7 +109,7 @@ def test_ema_update_takes_over_no_value_that_is_not_finite(
     [(torch.float64, torch.float32), (torch.float32, torch.float16)],
 )
 @pytest.mark.parametrize(("decay", "moved"), [(0.0, 4.0), (0.5, 3.0)])
-def test_ema_update_takes_over_no_value_that_overflows_a_narrower_average(
+def test_ema_update_ignores_values_that_overflow_a_narrower_average(
     wide: torch.dtype, narrow: torch.dtype, decay: float, moved: float
 ) -> None:
     average = torch.tensor([1.0, 2.0], dtype=narrow)
@@ -119,7 +119,7 @@ def test_ema_update_takes_over_no_value_that_overflows_a_narrower_average(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_ema_update_moves_a_float32_average_by_less_than_half_precision_holds(
+def test_ema_update_accumulates_changes_too_small_for_half_precision(
     dtype: torch.dtype,
 ) -> None:
     average, value = torch.ones(1), torch.full((1,), 1.5, dtype=dtype)
@@ -129,14 +129,14 @@ def test_ema_update_moves_a_float32_average_by_less_than_half_precision_holds(
     torch.testing.assert_close(average, expected, rtol=1e-4, atol=0)
 
 
-def test_ema_update_takes_parameters_and_records_no_gradient() -> None:
+def test_ema_update_accepts_parameters_and_records_no_gradient() -> None:
     average, value = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.ones(2))
     ops.ema_update_([average], [value], decay=0.5)
     assert torch.equal(average, torch.full((2,), 0.5))
     assert average.grad_fn is None
 
 
-def test_ema_update_of_nothing_does_nothing() -> None:
+def test_ema_update_accepts_empty_lists() -> None:
     averages: list[Tensor] = []
     ops.ema_update_(averages, [], decay=0.5)
     assert averages == []

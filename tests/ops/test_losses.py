@@ -19,11 +19,11 @@ def seeded(seed: int = 0) -> torch.Generator:
 def loop_cross_entropy(
     logits: Tensor, label: Tensor, weight: Tensor, ignore_index: int = 255
 ) -> float:
-    """Add up pixel after pixel; divide by the number of those that are not void."""
+    """Sum over the pixels; divide by the number of pixels that are not void."""
     total, count = 0.0, 0
     batch, classes, height, width = logits.shape
-    for place in torch.cartesian_prod(*map(torch.arange, (batch, height, width))):
-        b, y, x = place.tolist()
+    for index in torch.cartesian_prod(*map(torch.arange, (batch, height, width))):
+        b, y, x = index.tolist()
         true = int(label[b, y, x])
         if true == ignore_index or not 0 <= true < classes:
             continue
@@ -37,11 +37,11 @@ def loop_cross_entropy(
 def loop_mean_squared_error(
     logits: Tensor, probabilities: Tensor, weight: Tensor, valid: Tensor
 ) -> float:
-    """Average over the classes pixel after pixel, then over the valid pixels."""
+    """Average over the classes of each pixel, then over the valid pixels."""
     total, count = 0.0, 0
     batch, classes, height, width = logits.shape
-    for place in torch.cartesian_prod(*map(torch.arange, (batch, height, width))):
-        b, y, x = place.tolist()
+    for index in torch.cartesian_prod(*map(torch.arange, (batch, height, width))):
+        b, y, x = index.tolist()
         if not valid[b, y, x]:
             continue
         odds = [math.exp(each) for each in logits[b, :, y, x].tolist()]
@@ -55,7 +55,7 @@ def loop_mean_squared_error(
 # Cross-entropy
 
 
-def test_cross_entropy_of_equal_logits_is_the_logarithm_of_their_number() -> None:
+def test_cross_entropy_of_equal_logits_is_the_log_of_the_number_of_classes() -> None:
     loss = ops.cross_entropy(torch.zeros(2, 7, 3, 3), torch.full((2, 3, 3), 4))
     torch.testing.assert_close(loss, torch.tensor(math.log(7)))
 
@@ -82,7 +82,7 @@ def test_cross_entropy_agrees_with_a_loop_over_the_pixels(
     assert float(loss) == pytest.approx(expected, abs=1e-12)
 
 
-def test_cross_entropy_without_void_and_weight_is_that_of_torch() -> None:
+def test_cross_entropy_without_void_and_weight_equals_torch() -> None:
     logits = torch.randn(2, 5, 3, 4, generator=seeded())
     label = torch.randint(5, (2, 3, 4), generator=seeded())
     loss = ops.cross_entropy(logits, label)
@@ -107,13 +107,13 @@ def test_cross_entropy_is_proportional_to_its_weight() -> None:
 
 
 @pytest.mark.parametrize("void", [255, -1, -100, 2, 254])
-def test_cross_entropy_leaves_out_void_and_labels_out_of_range(void: int) -> None:
+def test_cross_entropy_ignores_void_and_labels_out_of_range(void: int) -> None:
     logits = torch.tensor([[0.0, 50.0], [0.0, -50.0]]).view(1, 2, 1, 2)
     loss = ops.cross_entropy(logits, torch.tensor([[[1, void]]]))
     torch.testing.assert_close(loss, torch.tensor(LN2))
 
 
-def test_cross_entropy_leaves_out_an_ignore_index_inside_the_classes() -> None:
+def test_cross_entropy_ignores_an_ignore_index_below_num_classes() -> None:
     logits = torch.zeros(1, 3, 1, 2)
     logits[0, 0, 0, 1] = 50.0
     loss = ops.cross_entropy(logits, torch.tensor([[[1, 2]]]), ignore_index=2)
@@ -130,7 +130,7 @@ def test_cross_entropy_sends_no_gradient_to_void() -> None:
 
 @pytest.mark.parametrize("void", [255, -1, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_cross_entropy_of_nothing_but_void_is_zero_and_so_is_its_gradient(
+def test_cross_entropy_of_void_only_is_zero_and_so_is_its_gradient(
     void: int, weighted: bool
 ) -> None:
     logits = torch.randn(2, 3, 4, 4, generator=seeded()).requires_grad_()
@@ -219,12 +219,12 @@ def test_mean_squared_error_without_valid_counts_every_pixel() -> None:
     torch.testing.assert_close(loss, functional.mse_loss(logits.softmax(1), target))
 
 
-def test_mean_squared_error_of_its_own_answer_is_zero() -> None:
+def test_mean_squared_error_of_equal_distributions_is_zero() -> None:
     logits = torch.randn(2, 3, 4, 4, generator=seeded())
     assert float(ops.mean_squared_error(logits, logits.softmax(1))) == 0
 
 
-def test_mean_squared_error_of_two_classes_is_one_at_most() -> None:
+def test_mean_squared_error_of_two_classes_is_at_most_one() -> None:
     logits = torch.tensor([100.0, -100.0])[None, :, None, None]
     loss = ops.mean_squared_error(logits, torch.tensor([0.0, 1.0])[None, :, None, None])
     torch.testing.assert_close(loss, torch.tensor(1.0))
@@ -240,7 +240,9 @@ def test_mean_squared_error_divides_by_the_number_of_pixels_and_not_their_weight
 
 
 @pytest.mark.parametrize("padding", [0.0, 1.0, math.nan])
-def test_mean_squared_error_does_not_see_the_target_of_padding(padding: float) -> None:
+def test_mean_squared_error_does_not_depend_on_the_target_of_padding(
+    padding: float,
+) -> None:
     target = torch.tensor([[1.0, padding], [0.0, padding]]).view(1, 2, 1, 2)
     valid = torch.tensor([[[True, False]]])
     loss = ops.mean_squared_error(torch.zeros(1, 2, 1, 2), target, valid=valid)

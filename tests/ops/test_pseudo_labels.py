@@ -13,12 +13,12 @@ KINDS: tuple[ops.PixelWeighting, ...] = get_args(ops.PixelWeighting)
 
 
 def loop_pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Take the softmax and its largest entry, one pixel after the other."""
+    """Take the softmax and its largest entry, pixel by pixel."""
     batch, _, height, width = logits.shape
     confidence = torch.zeros(batch, height, width)
     label = torch.zeros(batch, height, width, dtype=torch.int64)
-    for place in torch.cartesian_prod(*map(torch.arange, (batch, height, width))):
-        b, y, x = place.tolist()
+    for index in torch.cartesian_prod(*map(torch.arange, (batch, height, width))):
+        b, y, x = index.tolist()
         scores = [math.exp(score) for score in logits[b, :, y, x].tolist()]
         label[b, y, x] = max(range(len(scores)), key=scores.__getitem__)
         confidence[b, y, x] = max(scores) / sum(scores)
@@ -28,7 +28,7 @@ def loop_pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
 def loop_pixel_weight(
     confidence: Tensor, kind: str, threshold: float, valid: Tensor
 ) -> Tensor:
-    """Weigh the pixels of one image as the authors' loop does, but for the invalid."""
+    """Weight the pixels of one image as the authors' loop; invalid pixels get 0."""
     pixels: list[Any] = list(
         zip(confidence.flatten().tolist(), valid.flatten().tolist(), strict=True)
     )
@@ -63,7 +63,7 @@ def test_pseudo_label_agrees_with_a_loop_over_the_pixels() -> None:
     scores=st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=12),
     shift=st.floats(-50, 50, width=32),
 )
-def test_pseudo_label_is_at_least_as_sure_as_chance_whatever_is_added(
+def test_pseudo_label_confidence_is_at_least_chance_and_ignores_a_shift(
     scores: list[float], shift: float
 ) -> None:
     logits = torch.tensor(scores, dtype=torch.float64)[None, :, None, None]
@@ -73,13 +73,13 @@ def test_pseudo_label_is_at_least_as_sure_as_chance_whatever_is_added(
     torch.testing.assert_close(ops.pseudo_label(logits + shift)[0], confidence)
 
 
-def test_pseudo_label_of_a_single_class_is_certain() -> None:
+def test_pseudo_label_of_a_single_class_has_confidence_one() -> None:
     confidence, label = ops.pseudo_label(torch.randn(1, 1, 2, 2))
     assert torch.equal(confidence, torch.ones(1, 2, 2))
     assert torch.equal(label, torch.zeros(1, 2, 2, dtype=torch.int64))
 
 
-def test_pseudo_label_names_class_indices_that_are_not_contiguous() -> None:
+def test_pseudo_label_returns_class_indices_that_are_not_contiguous() -> None:
     logits = torch.zeros(1, 12, 1, 3)
     for column, index in enumerate([0, 5, 11]):
         logits[0, index, 0, column] = 9.0
@@ -87,7 +87,7 @@ def test_pseudo_label_names_class_indices_that_are_not_contiguous() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_pseudo_label_survives_the_largest_logits_of_a_type(
+def test_pseudo_label_does_not_overflow_for_the_largest_logits_of_a_dtype(
     dtype: torch.dtype,
 ) -> None:
     most = torch.finfo(dtype).max
@@ -137,7 +137,7 @@ def test_pixel_weight_follows_its_rules(
         ("uniform", [0.0, 1.0, 1.0, 1.0]),
     ],
 )
-def test_pixel_weight_gives_padding_no_weight_and_no_part_in_the_share(
+def test_pixel_weight_of_padding_is_zero_and_padding_does_not_count(
     kind: ops.PixelWeighting, expected: list[float]
 ) -> None:
     confidence = torch.tensor([0.99, 0.9, 0.97, 0.5]).view(2, 1, 2)
@@ -165,7 +165,7 @@ def test_pixel_weight_agrees_with_a_loop_over_the_pixels(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pixel_weight_does_not_see_the_confidence_of_padding(
+def test_pixel_weight_does_not_depend_on_the_confidence_of_padding(
     kind: ops.PixelWeighting,
 ) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -192,13 +192,13 @@ def test_pixel_weight_has_the_threshold_of_the_paper_by_default() -> None:
     assert torch.equal(weight, torch.tensor([[[1.0, 0.0]]]))
 
 
-def test_pixel_weight_takes_the_share_over_the_whole_batch() -> None:
+def test_pixel_weight_is_the_share_over_the_whole_batch() -> None:
     confidence = torch.stack([torch.ones(2, 2), torch.zeros(2, 2)])
     weight = ops.pixel_weight(confidence, "confident_share")
     assert torch.equal(weight, torch.full((2, 2, 2), 0.5))
 
 
-def test_pixel_weight_takes_the_share_of_each_image_if_asked() -> None:
+def test_pixel_weight_can_be_the_share_of_each_image() -> None:
     confidence = torch.stack([torch.ones(2, 2), torch.zeros(2, 2)])
     weight = ops.pixel_weight(confidence, "confident_share_per_image")
     assert torch.equal(weight, confidence)
@@ -212,7 +212,7 @@ def test_pixel_weight_of_nothing_valid_is_zero(kind: ops.PixelWeighting) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pixel_weight_of_everything_valid_is_that_without_valid(
+def test_pixel_weight_of_everything_valid_equals_that_without_valid(
     kind: ops.PixelWeighting,
 ) -> None:
     confidence = torch.rand(1, 3, 4, generator=torch.Generator().manual_seed(0))
@@ -220,6 +220,26 @@ def test_pixel_weight_of_everything_valid_is_that_without_valid(
     weight = ops.pixel_weight(confidence, kind, threshold=0.5)
     again = ops.pixel_weight(confidence, kind, threshold=0.5, valid=valid)
     assert torch.equal(weight, again)
+
+
+@pytest.mark.parametrize(
+    ("valid", "share"),
+    [(None, 0.5), ([False, True, True, True], 1 / 3), ([False] * 4, 0.0)],
+)
+def test_confident_share_is_the_share_of_the_valid_pixels(
+    valid: list[bool] | None, share: float
+) -> None:
+    confidence = torch.tensor([0.99, 0.9, 0.968, 0.5]).view(2, 1, 2)
+    where = None if valid is None else torch.tensor(valid).view(2, 1, 2)
+    result = ops.confident_share(confidence, valid=where)
+    torch.testing.assert_close(result, torch.tensor(share))
+
+
+def test_confident_share_refuses_confidence_of_another_shape() -> None:
+    with pytest.raises(
+        ValueError, match=r"confidence must have shape \(B, H, W\), got \(2, 2\)"
+    ):
+        ops.confident_share(torch.ones(2, 2))
 
 
 def test_pixel_weight_refuses_an_unknown_kind() -> None:

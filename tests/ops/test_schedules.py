@@ -49,11 +49,11 @@ def test_sigmoid_ramp_stays_one_after_its_length() -> None:
 
 
 @pytest.mark.parametrize("step", [-5, 0, 5])
-def test_sigmoid_ramp_of_no_length_is_one_at_every_step(step: int) -> None:
+def test_sigmoid_ramp_of_length_zero_is_one_at_every_step(step: int) -> None:
     assert ops.sigmoid_ramp(step, 0) == 1.0
 
 
-def test_sigmoid_ramp_takes_steps_before_its_start_for_the_start() -> None:
+def test_sigmoid_ramp_treats_negative_steps_as_zero() -> None:
     assert ops.sigmoid_ramp(-3, 10) == ops.sigmoid_ramp(0, 10)
 
 

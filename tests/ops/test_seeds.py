@@ -21,7 +21,7 @@ def test_derive_seed_is_the_same_on_every_machine(
     assert ops.derive_seed(*parts) == seed
 
 
-def test_derive_seed_heeds_the_order_and_the_borders_of_its_parts() -> None:
+def test_derive_seed_depends_on_the_order_and_the_grouping_of_digits() -> None:
     parts = [(1, 23), (12, 3), (23, 1), (123,), (1, 2, 3), (1, -23), (1, 23, 0)]
     assert len({ops.derive_seed(*each) for each in parts}) == len(parts)
 
@@ -38,13 +38,13 @@ def test_derive_seed_fits_a_generator() -> None:
         assert torch.Generator().manual_seed(seed).initial_seed() == seed
 
 
-def test_derive_seed_gives_neighbors_unrelated_seeds() -> None:
+def test_derive_seed_gives_unrelated_seeds_for_neighboring_numbers() -> None:
     seeds = [ops.derive_seed(0, step) for step in range(500)]
-    changed = [(one ^ other).bit_count() for one, other in pairwise(seeds)]
+    changed = [(seed ^ following).bit_count() for seed, following in pairwise(seeds)]
     assert sum(changed) / len(changed) == pytest.approx(31.5, abs=1)  # of 63 bits
 
 
-def test_derive_seed_leaves_the_global_generator_alone() -> None:
+def test_derive_seed_does_not_use_the_global_generator() -> None:
     before = random.getstate()
     ops.derive_seed(1, 2)
     assert random.getstate() == before

@@ -17,22 +17,22 @@ def test_windows_cover_a_side_and_end_at_its_border(length: int, window: int) ->
     assert starts == sorted(set(starts))
 
 
-def test_neighboring_windows_share_a_third() -> None:
+def test_neighboring_windows_overlap_by_a_third() -> None:
     assert ops.window_starts(20, 9) == [0, 6, 11]
 
 
-def test_overlaps_are_averaged_in_probability() -> None:
-    answers = iter([torch.tensor([0.9, 0.1]), torch.tensor([0.5, 0.5])])
+def test_probabilities_are_averaged_where_windows_overlap() -> None:
+    results = iter([torch.tensor([0.9, 0.1]), torch.tensor([0.5, 0.5])])
 
     def network(image: Tensor) -> Tensor:
-        return next(answers).log()[None, :, None, None].expand(1, 2, *image.shape[2:])
+        return next(results).log()[None, :, None, None].expand(1, 2, *image.shape[2:])
 
     logits = ops.sliding_window(network, torch.zeros(1, 3, 3, 4), (3, 3))
     probability = logits.softmax(1)[0, 0, 0]
     torch.testing.assert_close(probability, torch.tensor([0.9, 0.7, 0.7, 0.5]))
 
 
-def test_a_network_that_looks_at_one_pixel_says_the_same_window_by_window() -> None:
+def test_windows_do_not_change_a_pixelwise_network() -> None:
     network: Any = torch.nn.Conv2d(3, 5, 1)
     image = torch.randn(2, 3, 17, 23)
     with torch.no_grad():
@@ -41,7 +41,7 @@ def test_a_network_that_looks_at_one_pixel_says_the_same_window_by_window() -> N
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_an_image_smaller_than_the_window_is_taken_whole() -> None:
+def test_an_image_smaller_than_the_window_is_passed_as_it_is() -> None:
     seen = []
 
     def network(image: Tensor) -> Tensor:
@@ -61,17 +61,17 @@ def test_a_certain_network_gives_finite_logits() -> None:
 
 
 def test_a_window_must_be_positive() -> None:
-    with pytest.raises(ValueError, match=r"window must be at least 1 x 1, got 0 x 4"):
+    with pytest.raises(ValueError, match=r"window must be at least 1, got \(0, 4\)"):
         ops.sliding_window(lambda x: x, torch.zeros(1, 3, 4, 4), (0, 4))
 
 
-def looks_left(image: Tensor) -> Tensor:
-    """Answer of a pixel with its own values and those of its left neighbor."""
+def compare_left(image: Tensor) -> Tensor:
+    """Return logits of a pixel from its own values and those of its left neighbor."""
     left = torch.nn.functional.pad(image, (1, 0))[..., :-1]
     return torch.cat([image - left, 2 * left], dim=1)
 
 
-def test_the_answer_to_the_mirror_image_is_mirrored_and_averaged() -> None:
+def test_the_result_for_the_mirror_image_is_mirrored_and_averaged() -> None:
     image = torch.randn(2, 3, 4, 5)
     expected = torch.empty(2, 6, 4, 5)
     for row in range(4):
@@ -86,13 +86,11 @@ def test_the_answer_to_the_mirror_image_is_mirrored_and_averaged() -> None:
                 for beside in (left, right)
             )
             expected[:, :, row, column] = 0.5 * straight + 0.5 * mirrored
-    probability = ops.flip_average(looks_left, image).softmax(1)
+    probability = ops.flip_average(compare_left, image).softmax(1)
     torch.testing.assert_close(probability, expected)
 
 
-def test_a_network_without_a_left_and_a_right_says_the_same_with_the_mirror_image() -> (
-    None
-):
+def test_flip_average_does_not_change_a_symmetric_network() -> None:
     network: Any = torch.nn.Conv2d(3, 5, 3, padding=1)
     with torch.no_grad():
         network.weight += network.weight.flip(-1).clone()
@@ -101,9 +99,9 @@ def test_a_network_without_a_left_and_a_right_says_the_same_with_the_mirror_imag
     torch.testing.assert_close(logits.softmax(1), expected.softmax(1))
 
 
-def test_the_mirror_image_goes_through_windows_of_its_own() -> None:
+def test_the_mirror_image_is_split_into_windows_of_its_own() -> None:
     def windows(image: Tensor) -> Tensor:
-        return ops.sliding_window(looks_left, image, (4, 5))
+        return ops.sliding_window(compare_left, image, (4, 5))
 
     image = torch.randn(1, 3, 4, 12)
     straight, mirrored = (
@@ -116,7 +114,7 @@ def test_the_mirror_image_goes_through_windows_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "answered"),
+    ("given", "returned"),
     [
         (torch.float16, torch.float32),
         (torch.bfloat16, torch.float32),
@@ -125,14 +123,14 @@ def test_the_mirror_image_goes_through_windows_of_its_own() -> None:
     ],
 )
 def test_averages_are_in_at_least_float32(
-    given: torch.dtype, answered: torch.dtype
+    given: torch.dtype, returned: torch.dtype
 ) -> None:
     image = torch.randn(1, 3, 4, 4, dtype=given)
     flipped = ops.flip_average(torch.neg, image)
     assert flipped.dtype == ops.sliding_window(torch.neg, image, (3, 3)).dtype
-    assert flipped.dtype == answered
-    # Were it averaged in half precision, it would be off by 1e-3.
-    expected = (-image).to(answered).softmax(1)
+    assert flipped.dtype == returned
+    # An average in half precision would be off by 1e-3.
+    expected = (-image).to(returned).softmax(1)
     torch.testing.assert_close(flipped.softmax(1), expected)
 
 
@@ -143,10 +141,10 @@ def test_a_certain_network_gives_finite_logits_with_the_mirror_image() -> None:
     assert ops.flip_average(network, torch.zeros(1, 3, 4, 4)).isfinite().all()
 
 
-def test_a_single_image_without_its_batch_is_refused() -> None:
-    # A convolution would take it, and its rows for classes.
+def test_an_image_without_a_batch_dimension_is_refused() -> None:
+    # A convolution would accept it, and treat its rows as classes.
     image = torch.zeros(3, 4, 4)
-    message = r"image must have shape \(B, 3, H, W\), got \(3, 4, 4\)"
+    message = r"image must have shape \(B, C_in, H, W\), got \(3, 4, 4\)"
     with pytest.raises(ValueError, match=message):
         ops.flip_average(torch.neg, image)
     with pytest.raises(ValueError, match=message):
@@ -158,14 +156,14 @@ def test_a_single_image_without_its_batch_is_refused() -> None:
 def test_a_small_image_is_padded_by_zeros_at_the_bottom_and_the_right() -> None:
     seen: list[Tensor] = []
     image = torch.arange(1.0, 7.0).view(1, 1, 2, 3)
-    answer = ops.padded(lambda x: seen.append(x) or 2 * x, image, (4, 5))  # type: ignore[func-returns-value]
+    result = ops.padded(lambda x: seen.append(x) or 2 * x, image, (4, 5))  # type: ignore[func-returns-value]
     assert seen[0][0, 0].tolist() == [
         [1, 2, 3, 0, 0],
         [4, 5, 6, 0, 0],
         [0] * 5,
         [0] * 5,
     ]
-    assert torch.equal(answer, 2 * image)
+    assert torch.equal(result, 2 * image)
 
 
 @given(
@@ -173,7 +171,7 @@ def test_a_small_image_is_padded_by_zeros_at_the_bottom_and_the_right() -> None:
     width=st.integers(1, 9),
     least=st.tuples(st.integers(1, 9), st.integers(1, 9)),
 )
-def test_no_side_is_smaller_than_asked_for_and_a_larger_one_stays(
+def test_only_sides_below_the_size_are_padded(
     height: int, width: int, least: tuple[int, int]
 ) -> None:
     seen: list[tuple[int, ...]] = []
