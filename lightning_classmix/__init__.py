@@ -9,7 +9,7 @@ from lightning_classmix.datamodules.folder import FolderDataModule
 from lightning_classmix.datamodules.pascal_voc import PascalVOCDataModule
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
-from lightning_classmix.models.factory import build_model
+from lightning_classmix.models.build import build_model
 from lightning_classmix.modules.classmix import ClassMix
 from lightning_classmix.modules.supervised import Supervised
 

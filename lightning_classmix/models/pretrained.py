@@ -1,32 +1,153 @@
-"""Weights from local files: tensors only, and every misfit by its name."""
+"""Pretrained weights: published encoders by name, and local files."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import segmentation_models_pytorch as smp
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-# Layers of a classifier, which a segmentation encoder has no use for.
+from lightning_classmix.models.deeplabv2 import CAFFE_RESNET
+from lightning_classmix.models.network import SegmentationNetwork
+
+# Layers of a classifier, which a segmentation encoder does not have.
 _CLASSIFIER = ("fc.", "_fc.", "classifier.", "head.", "last_linear.", "linear.")
-_HEAD = "layer5."  # that of DeepLab-v2, in files of the whole network
+_HEAD = "layer5."  # the head of DeepLab-v2, in files of the whole network
+
+
+def load_pretrained(
+    network: SegmentationNetwork,
+    name: str,
+    encoder: str,
+    encoder_weights: str,
+    *,
+    in_channels: int = 3,
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """Load pretrained weights into the encoder of a network that `build_model` built.
+
+    The head of ``deeplabv2`` is loaded too if the file has a head (``layer5``) of as
+    many classes. All other weights stay as they are.
+
+    Args:
+        network: Network built with the same arguments.
+        name: Architecture of the network. ``small_unet`` has no encoder, and ignores
+            names of weights.
+        encoder: Name of the encoder.
+        encoder_weights: Name of published weights to download, such as ``imagenet``, or
+            path of a file of tensors with the key names of torchvision, timm or
+            segmentation-models-pytorch.
+        in_channels: Number of image channels. If it is not 3, the weights of the first
+            layer are repeated and scaled.
+        options: Further arguments of the architecture.
+
+    Raises:
+        ValueError: If the name is unknown or the file does not fit; the error lists the
+            keys.
+        FileNotFoundError: If ``encoder_weights`` is a path that does not exist.
+    """
+    model: Any = network.network
+    path = _local_file(encoder_weights)
+    if name == "small_unet":
+        if path is not None:
+            raise ValueError(
+                f"encoder_weights must be None for small_unet, got {path}; it has no"
+                " encoder"
+            )
+    elif path is not None:
+        _load_encoder_file(model.encoder, path)
+        if name == "deeplabv2":
+            _load_head_file(model.head, path)
+    else:
+        _check_weights(encoder, encoder_weights)
+        source = _published_encoder(
+            model.encoder, name, encoder, encoder_weights, in_channels, options or {}
+        )
+        model.encoder.load_state_dict(source.state_dict())
+
+
+def _local_file(encoder_weights: str) -> Path | None:
+    """Return the file that ``encoder_weights`` is the path of, if it is a path."""
+    path = Path(encoder_weights)
+    if path.is_file():
+        return path
+    if len(path.parts) > 1 or path.suffix in (".pth", ".pt", ".bin", ".ckpt"):
+        raise FileNotFoundError(
+            f"encoder_weights must be a file, got {encoder_weights}"
+        )
+    return None
+
+
+def _check_weights(encoder: str, weights: str) -> None:
+    """Raise a ValueError if there are no published weights of this name."""
+    if encoder == CAFFE_RESNET:
+        raise ValueError(
+            f"encoder_weights of {encoder!r} must be a file or None, got {weights!r};"
+            " no weights are published by name"
+        )
+    names = ["imagenet"]  # for timm, the tag of the encoder's name says which
+    if not encoder.startswith("tu-"):
+        names = list(smp.encoders.encoders[encoder]["pretrained_settings"])
+    if weights not in names:
+        near = get_close_matches(weights, names, n=5) or sorted(names)[:5]
+        raise ValueError(
+            f"encoder_weights must be known, got {weights!r}; did you mean"
+            f" {', '.join(near)}?"
+        )
+
+
+def _published_encoder(
+    like: nn.Module,
+    name: str,
+    encoder: str,
+    weights: str,
+    in_channels: int,
+    options: Mapping[str, Any],
+) -> nn.Module:
+    """Build an encoder like ``like``, alone, with published weights."""
+    depth, more = 5, {}
+    if name != "deeplabv2":
+        parameters = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[name]).parameters
+        depth = options.get("encoder_depth", parameters["encoder_depth"].default)
+        more = {key: options[key] for key in options if key not in parameters}
+    try:
+        if encoder.startswith("tu-"):
+            return type(like)(
+                name=encoder.removeprefix("tu-"),
+                in_channels=in_channels,
+                depth=depth,
+                pretrained=True,
+                **more,
+            )
+        built: nn.Module = smp.encoders.get_encoder(
+            encoder, in_channels, depth=depth, weights=weights
+        )
+    except RuntimeError as error:
+        raise ValueError(
+            f"encoder_weights of {encoder!r} must be published, got {weights!r}:"
+            f" {error}"
+        ) from error
+    return built
 
 
 def read_state(path: Path, name: str) -> dict[str, Tensor]:
-    """Read the tensors of a file; code in it is not run.
+    """Read the tensors of a file; code in the file is not run.
 
     Args:
-        path: A state dict, or a checkpoint that holds one as ``state_dict``.
-        name: The argument that the path came by, for the error.
+        path: A state dict, or a checkpoint with a state dict as ``state_dict``.
+        name: Name of the argument that is the path, for error messages.
 
     Returns:
-        Tensors by their keys.
+        Tensors by key.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds anything but tensors by name.
+        ValueError: If it contains anything but tensors by key.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{name} must be a file, got {path}")
@@ -42,27 +163,17 @@ def read_state(path: Path, name: str) -> dict[str, Tensor]:
         isinstance(key, str) and isinstance(value, Tensor)
         for key, value in state.items()
     ):
-        raise ValueError(f"{name} must hold tensors by name, got {path} without")
+        raise ValueError(f"{name} must be a file of tensors by key, got {path}")
     return state
 
 
-def load_encoder(encoder: nn.Module, path: Path) -> None:
-    """Load a file into an encoder; a classifier in the file is left out.
-
-    Args:
-        encoder: The network's encoder. Where it takes other channels than RGB, the
-            weights of its first layer are repeated and scaled.
-        path: Key names of torchvision, timm or segmentation-models-pytorch.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file does not fit; it lists the keys.
-    """
+def _load_encoder_file(encoder: nn.Module, path: Path) -> None:
+    """Load a file into an encoder, without the classifier in the file."""
     state = read_state(path, "encoder_weights")
     own = encoder.state_dict()
     deeper = {f"model.{key}": value for key, value in state.items()}
     if not state.keys() & own.keys() and deeper.keys() & own.keys():
-        state = deeper  # timm's encoders lie one level deeper
+        state = deeper  # smp holds timm's encoders one level deeper
     state = {
         key: value
         for key, value in state.items()
@@ -73,7 +184,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
         if state[key].ndim == 4 and state[key].shape[1] == 3 != own[key].shape[1]:
             state[key] = adapt_input_conv(own[key].shape[1], state[key])
 
-    # Old files lack the batch counters, which nothing depends on.
+    # Old files lack the batch counters, which are not used.
     missing = [
         key for key in own.keys() - state if not key.endswith("num_batches_tracked")
     ]
@@ -92,17 +203,8 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     nn.Module.load_state_dict(encoder, state, strict=False)
 
 
-def load_head(head: nn.ModuleList, path: Path) -> bool:
-    """Load the head of DeepLab-v2, where a file has one of as many classes.
-
-    Args:
-        head: Convolutions, in order of their dilations.
-        path: A file of the whole network; ``layer5.conv2d_list.0.weight`` and so on
-            are its head.
-
-    Returns:
-        Whether it was loaded.
-    """
+def _load_head_file(head: nn.ModuleList, path: Path) -> None:
+    """Load the head of DeepLab-v2, if the file has a head of as many classes."""
     prefix = f"{_HEAD}conv2d_list."
     state = {
         key.removeprefix(prefix): value
@@ -110,20 +212,24 @@ def load_head(head: nn.ModuleList, path: Path) -> bool:
         if key.startswith(prefix)
     }
     own = {key: value.shape for key, value in head.state_dict().items()}
-    fits = own == {key: value.shape for key, value in state.items()}
-    if fits:
+    if own == {key: value.shape for key, value in state.items()}:
         head.load_state_dict(state)
     elif state:
-        rank_zero_info(f"the head starts anew: that in {path} is of other classes")
-    return fits
+        rank_zero_info(
+            f"the head keeps its initial weights: the head in {path} has other classes"
+        )
 
 
 def load_student(student: nn.Module, path: Path) -> None:
-    """Load the student of an earlier run's checkpoint.
+    """Load the student of a checkpoint.
+
+    Args:
+        student: Network to load into.
+        path: Checkpoint of a run of this package.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If its student is of another make; it lists the keys.
+        ValueError: If the student does not fit; the error lists the keys.
     """
     state = read_state(path, "student_weights")
     prefix = "student."
@@ -136,7 +242,9 @@ def load_student(student: nn.Module, path: Path) -> None:
             }
         )
     except RuntimeError as error:
-        raise ValueError(f"student_weights must fit, got {path}: {error}") from error
+        raise ValueError(
+            f"student_weights must fit the student, got {path}: {error}"
+        ) from error
 
 
 def _few(keys: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A network small enough to be trained from random weights on a CPU in minutes."""
+"""A U-Net small enough to train from random weights on a CPU in minutes."""
 
 import itertools
 
@@ -8,21 +8,21 @@ from torch.nn import functional
 
 
 class SmallUNet(nn.Module):
-    """A plain U-Net of four scales, for demonstrations and first tries.
+    """A U-Net of four scales, for demonstrations and first experiments.
 
-    Its logits have half the resolution of the image; `Supervised` upsamples them.
+    The logits have half the resolution of the image; `Supervised` upsamples them.
 
     Args:
         num_classes: Number of classes, C.
-        in_channels: Channels of the image.
-        width: Channels at the finest scale; 24 make a quarter of a million weights.
+        in_channels: Number of image channels.
+        width: Number of channels at the finest scale; 24 gives 250,000 parameters.
 
     Example:
         >>> SmallUNet(num_classes=7)(torch.zeros(1, 3, 32, 48)).shape
         torch.Size([1, 7, 16, 24])
 
     Source:
-        Ronneberger et al. 2015 (arXiv 1505.04597), with strided convolutions for
+        Ronneberger et al. 2015 (arXiv 1505.04597), with strided convolutions instead of
         pooling, bilinear upsampling and batch norm.
     """
 
@@ -45,7 +45,7 @@ class SmallUNet(nn.Module):
         self.head = nn.Conv2d(width, num_classes, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return class scores, float ``(B, C, ⌈H/2⌉, ⌈W/2⌉)``, for ``(B, 3, H, W)``."""
+        """Return logits, float ``(B, C, ⌈H/2⌉, ⌈W/2⌉)``, of ``(B, C_in, H, W)``."""
         features = [image]
         for down in self.down:
             features.append(down(features[-1]))

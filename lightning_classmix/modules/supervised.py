@@ -1,7 +1,7 @@
 """Training on labeled images only: the baseline, and the base class of ClassMix."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from lightning_classmix import batches, ops
 from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.checkpoints import adopt_arguments, class_paths, end_epoch
-from lightning_classmix.models.factory import build_model
+from lightning_classmix.models.build import build_model
 from lightning_classmix.models.network import SegmentationNetwork
-from lightning_classmix.models.pretrained import load_student
+from lightning_classmix.models.pretrained import load_pretrained, load_student
 from lightning_classmix.modules.evaluation import EvaluationModule
 from lightning_classmix.ops.ranges import check_choice, check_ranges
 from lightning_classmix.optimizers import build_optimizer
@@ -33,8 +33,9 @@ class Supervised(EvaluationModule):
 
     Args:
         num_classes: Number of classes, C, in [2, 255].
-        model: Architecture of segmentation-models-pytorch, such as ``unet``, or
-            ``deeplabv2``.
+        model: Architecture of segmentation-models-pytorch, such as ``unet``; or
+            ``deeplabv2``; or ``small_unet``, which ignores ``encoder`` and needs no
+            pretrained weights.
         encoder: Backbone of the architecture, such as ``resnet50``; any backbone of
             timm as ``tu-<name>``.
         encoder_weights: Name of published weights of the encoder, such as ``imagenet``,
@@ -103,20 +104,23 @@ class Supervised(EvaluationModule):
         """Losses of the last training step, by their names in the log."""
 
         # The encoder's weights are read when a fit starts without a checkpoint.
-        build = partial(
-            build_model,
-            model,
-            encoder,
-            num_classes,
-            in_channels=self.in_channels,
-            options=model_options,
-        )
-        self._pretrained = None
+        shape: dict[str, Any] = {
+            "in_channels": self.in_channels,
+            "options": model_options,
+        }
+        self._pretrained: Callable[[SegmentationNetwork], None] | None = None
         if pretrained:
-            self._pretrained = partial(build, encoder_weights=str(encoder_weights))
-        self.student = (
-            build() if network is None else SegmentationNetwork(network, num_classes)
-        )
+            self._pretrained = partial(
+                load_pretrained,
+                name=model,
+                encoder=encoder,
+                encoder_weights=str(encoder_weights),
+                **shape,
+            )
+        if network is None:
+            self.student = build_model(model, encoder, num_classes, **shape)
+        else:
+            self.student = SegmentationNetwork(network, num_classes)
         if self.reproduction.freeze_norm:
             for module in self.student.modules():
                 if isinstance(module, _BatchNorm):
@@ -173,7 +177,7 @@ class Supervised(EvaluationModule):
         A resumed checkpoint was loaded before; then there is nothing left to read.
         """
         if self._pretrained is not None:
-            self.student.take_pretrained(self._pretrained())
+            self._pretrained(self.student)
         if self.student_weights is not None:
             load_student(self.student, Path(self.student_weights))
         self._pretrained = None

@@ -10,7 +10,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_classmix import ClassMix
 from lightning_classmix.checkpoints import AtomicCheckpointIO
-from lightning_classmix.models import factory
 from tests import tiny
 
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
@@ -46,13 +45,10 @@ def test_pretrained_weights_are_not_fetched_again(
     content["hyper_parameters"]["encoder_weights"] = "imagenet"
     torch.save(content, path)
 
-    created = factory._create
-
-    def create(name: str, encoder: str, weights: str | None, *rest: Any) -> Any:
-        assert weights is None
-        return created(name, encoder, weights, *rest)
-
-    monkeypatch.setattr(factory, "_create", create)
+    monkeypatch.setattr(
+        "lightning_classmix.modules.supervised.load_pretrained",
+        lambda *_, **__: pytest.fail("weights are read"),
+    )
 
     def new() -> ClassMix:
         return ClassMix(tiny.CLASSES, model="unet", encoder="resnet18")

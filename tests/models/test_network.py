@@ -1,5 +1,3 @@
-from collections import OrderedDict
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,7 +6,7 @@ from lightning_classmix.models.network import SegmentationNetwork
 
 
 class Strict(nn.Module):
-    """A network that takes multiples of 8 from 16 on, and answers at a quarter."""
+    """A network for image sides of 16, 24, … that returns logits at a quarter."""
 
     def __init__(self, key: str | None = None) -> None:
         super().__init__()
@@ -30,7 +28,7 @@ def test_logits_have_the_size_of_the_image(
     assert network(torch.zeros(2, 3, *size)).shape == (2, 5, *size)
 
 
-def test_padding_repeats_the_border_and_is_cut_off() -> None:
+def test_padding_repeats_the_border_and_is_cropped() -> None:
     seen: list[Tensor] = []
     identity = nn.Identity()
     identity.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -40,7 +38,7 @@ def test_padding_repeats_the_border_and_is_cut_off() -> None:
     assert seen[0][0, 0].tolist() == [[0, 1, 2, 2], *[[3, 4, 5, 5]] * 3]
 
 
-def test_low_logits_are_upsampled_bilinearly() -> None:
+def test_logits_of_lower_resolution_are_upsampled_bilinearly() -> None:
     pool = nn.AvgPool2d(2)
     image = torch.tensor([[[[0.0, 0.0, 4.0, 4.0]] * 2]])
     row = SegmentationNetwork(pool, 1)(image)[0, 0, 0]
@@ -48,7 +46,7 @@ def test_low_logits_are_upsampled_bilinearly() -> None:
 
 
 @pytest.mark.parametrize("name", ["encoder", "backbone"])
-def test_encoder_is_found_by_either_name(name: str) -> None:
+def test_the_encoder_is_the_attribute_encoder_or_backbone(name: str) -> None:
     network = nn.Module()
     part = nn.Conv2d(3, 3, 1)
     network.add_module(name, part)
@@ -56,32 +54,10 @@ def test_encoder_is_found_by_either_name(name: str) -> None:
     assert SegmentationNetwork(nn.Identity(), 3).encoder is None
 
 
-def test_an_answer_without_logits_is_refused() -> None:
+def test_an_output_without_logits_is_refused() -> None:
     class Tuple(nn.Module):
         def forward(self, image: Tensor) -> tuple[Tensor]:
             return (image,)
 
-    with pytest.raises(
-        TypeError, match=r"network must answer with logits .* got tuple"
-    ):
+    with pytest.raises(TypeError, match=r"network must return logits .* got tuple"):
         SegmentationNetwork(Tuple(), 3)(torch.zeros(1, 3, 4, 4))
-
-
-def test_parts_that_are_pretrained_are_taken_over_and_no_others() -> None:
-    def network(fill: float) -> SegmentationNetwork:
-        encoder, head = nn.BatchNorm2d(3, momentum=1.0), nn.Conv2d(3, 3, 1)
-        encoder(torch.full((1, 3, 2, 2), fill))
-        nn.init.constant_(head.weight, fill)
-        parts = OrderedDict(encoder=encoder, head=head)
-        return SegmentationNetwork(nn.Sequential(parts), 3)
-
-    for pretrained, mean, weight in (
-        ([], 1.0, 1.0),
-        (["encoder"], 2.0, 1.0),
-        (["encoder", "head"], 2.0, 2.0),
-    ):
-        one, other = network(1.0), network(2.0)
-        other.pretrained = pretrained
-        one.take_pretrained(other)
-        assert (one.get_buffer("network.encoder.running_mean") == mean).all()
-        assert (one.get_parameter("network.head.weight") == weight).all()

@@ -100,7 +100,9 @@ def test_errors_name_a_missing_or_incompatible_weight_file(tmp_path: Path) -> No
     with pytest.raises(FileNotFoundError, match=r"student_weights .* got none\.ckpt"):
         tiny.trainer().fit(module(student_weights="none.ckpt"), tiny.data())
     torch.save({"state_dict": {"student.other": torch.zeros(1)}}, tmp_path / "x.ckpt")
-    with pytest.raises(ValueError, match=r"student_weights must fit, got .*x\.ckpt"):
+    with pytest.raises(
+        ValueError, match=r"student_weights must fit the student, got .*x\.ckpt"
+    ):
         tiny.trainer().fit(
             module(student_weights=str(tmp_path / "x.ckpt")), tiny.data()
         )
@@ -146,7 +148,7 @@ def test_hyperparameters_are_saved_as_plain_values(tmp_path: Path) -> None:
     assert {name: saved[name] for name in options} == options
     loaded: Any = ClassMix.load_from_checkpoint(tmp_path / "run.ckpt")
     assert loaded.hparams == model.hparams
-    assert loaded.student.network.counts == [True, False, False, True]
+    assert loaded.student.network.used == [True, False, False, True]
     state = model.state_dict()
     assert all(torch.equal(v, state[k]) for k, v in loaded.state_dict().items())
 

@@ -1,0 +1,203 @@
+"""Build segmentation networks by name."""
+
+import inspect
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from segmentation_models_pytorch.encoders import get_encoder_names
+from torch import nn
+
+from lightning_classmix.models.deeplabv2 import (
+    CAFFE_RESNET,
+    CaffeResNet101,
+    DeepLabV2,
+)
+from lightning_classmix.models.network import SegmentationNetwork
+from lightning_classmix.models.pretrained import load_pretrained
+from lightning_classmix.models.small_unet import SmallUNet
+
+MODELS = (*smp.MODEL_ARCHITECTURES_MAPPING, "deeplabv2", "small_unet")
+"""Names that `build_model` accepts."""
+
+# Parameters of an architecture that `build_model` sets itself, or that would make it
+# return something other than logits.
+_FIXED = {
+    *("encoder_name", "encoder_weights", "in_channels", "classes"),
+    *("activation", "aux_params", "kwargs"),
+}
+
+
+def build_model(
+    name: str,
+    encoder: str,
+    num_classes: int,
+    *,
+    encoder_weights: str | None = None,
+    in_channels: int = 3,
+    options: Mapping[str, Any] | None = None,
+) -> SegmentationNetwork:
+    """Build a segmentation network from the names of its architecture and encoder.
+
+    Args:
+        name: Architecture of segmentation-models-pytorch, such as ``unet``, ``fpn`` or
+            ``deeplabv3plus``; or ``deeplabv2`` (`DeepLabV2`) or ``small_unet``
+            (`SmallUNet`, which has no encoder and ignores ``encoder``).
+        encoder: Backbone, such as ``resnet50``; any backbone of timm as ``tu-<name>``;
+            ``caffe_resnet101`` (`CaffeResNet101`) for ``deeplabv2``.
+        num_classes: Number of classes, C.
+        encoder_weights: Pretrained weights, as in `load_pretrained`; random weights if
+            None.
+        in_channels: Number of image channels.
+        options: Further arguments of the architecture, such as ``decoder_channels`` of
+            ``unet``, ``head_dilations`` of ``deeplabv2`` or ``width`` of
+            ``small_unet``. With ``caffe_resnet101`` also its ``channel_order``. With an
+            encoder of timm also those of the encoder, except for ``deeplabv2``.
+
+    Returns:
+        A network whose logits have the size of the image, for images of any size.
+
+    Raises:
+        ValueError: If a name is unknown (the error lists similar names), architecture
+            and encoder cannot be combined, or the weights do not fit the encoder.
+        FileNotFoundError: If ``encoder_weights`` is a path that does not exist.
+
+    Example:
+        >>> network = build_model("unet", "resnet18", num_classes=5)
+        >>> network(torch.zeros(1, 3, 50, 70)).shape
+        torch.Size([1, 5, 50, 70])
+    """
+    options = options or {}
+    _check_name("model", name, MODELS)
+    if name != "small_unet":
+        _check_encoder(name, encoder)
+    _check_options(name, encoder, options)
+    try:
+        network: Any = _build(name, encoder, in_channels, num_classes, options)
+    except (
+        AssertionError,
+        KeyError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+    ) as error:
+        # The assertions of timm without a message concern the output stride.
+        reason = str(error) or "it cannot be dilated"
+        raise ValueError(
+            f"model {name!r} cannot be built with encoder {encoder!r}: {reason}"
+        ) from error
+    # DeepLab-v2 and the small U-Net accept images of any size.
+    stride = 1 if name in ("deeplabv2", "small_unet") else network.encoder.output_stride
+    if name == "dpt":  # its decoder halves the last features once more
+        stride = math.lcm(stride, 32)
+    padded = SegmentationNetwork(network, num_classes, stride=stride)
+    padded.smallest = _smallest_side(padded, name, encoder, in_channels)
+    if encoder_weights is not None:
+        load_pretrained(
+            padded,
+            name,
+            encoder,
+            encoder_weights,
+            in_channels=in_channels,
+            options=options,
+        )
+    return padded
+
+
+def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        near = get_close_matches(name, known, n=5) or sorted(known)[:5]
+        raise ValueError(
+            f"{kind} must be known, got {name!r}; did you mean {', '.join(near)}?"
+        )
+
+
+def _check_encoder(name: str, encoder: str) -> None:
+    if encoder.startswith("tu-"):
+        # The tag after the dot names the weights, not the architecture.
+        known = [f"tu-{model}" for model in timm.list_models()]
+        _check_name("encoder", encoder.split(".")[0], known)
+    elif encoder != CAFFE_RESNET:
+        more = [CAFFE_RESNET] if name == "deeplabv2" else []
+        _check_name("encoder", encoder, [*get_encoder_names(), *more])
+    elif name != "deeplabv2":
+        raise ValueError(
+            f"encoder {encoder!r} must be combined with model 'deeplabv2', got model"
+            f" {name!r}; use resnet101"
+        )
+
+
+def _check_options(name: str, encoder: str, options: Mapping[str, Any]) -> None:
+    """Raise a ValueError for options that would be ignored without a message."""
+    any_option = False
+    if name == "small_unet":
+        known = ["width"]
+    elif name == "deeplabv2":
+        known = ["head_dilations"]
+        if encoder == CAFFE_RESNET:
+            known.append("channel_order")
+    else:
+        parameters = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[name]).parameters
+        known = [option for option in parameters if option not in _FIXED]
+        any_option = encoder.startswith("tu-")  # timm refuses unknown options itself
+    for option in options:
+        if option in _FIXED or not any_option:
+            _check_name(f"an option of {name}", option, known)
+
+
+def _build(
+    name: str,
+    encoder: str,
+    in_channels: int,
+    num_classes: int,
+    options: Mapping[str, Any],
+) -> nn.Module:
+    if name == "small_unet":
+        return SmallUNet(num_classes, in_channels=in_channels, **options)
+    if name == "deeplabv2" and encoder == CAFFE_RESNET:
+        head = {key: options[key] for key in options if key != "channel_order"}
+        order = options.get("channel_order", "rgb")
+        caffe = CaffeResNet101(in_channels, channel_order=order)
+        return DeepLabV2(caffe, caffe.channels, num_classes, **head)
+    if name == "deeplabv2":
+        features = smp.encoders.get_encoder(
+            encoder, in_channels, weights=None, output_stride=8
+        )
+        return DeepLabV2(features, features.out_channels[-1], num_classes, **options)
+    # Vision transformers accept images of one size only, unless this option is set.
+    more = {"dynamic_img_size": True} if name == "dpt" else {}
+    network: nn.Module = smp.create_model(
+        name, encoder, None, in_channels, num_classes, **(more | dict(options))
+    )
+    return network
+
+
+@torch.no_grad()
+def _smallest_side(
+    network: SegmentationNetwork, name: str, encoder: str, in_channels: int
+) -> int:
+    """Return the smallest image side that the network accepts, by trying some sizes."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    reason: Exception | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for side in (64, 128, 256):
+            try:
+                network(torch.zeros(1, in_channels, side, side))
+            except Exception as error:
+                reason = reason or error
+                continue
+            for module, mode in modes.items():
+                module.training = mode
+            return 1 if side == 64 else side
+    raise ValueError(
+        f"model {name!r} with encoder {encoder!r} must accept images of any size,"
+        f" got an error: {reason}"
+    ) from reason
