@@ -88,7 +88,9 @@ def test_a_bad_batch_is_refused_before_the_first_step(batch: Any, message: str) 
 
 @pytest.mark.parametrize("labeled", [1, 2])
 def test_a_network_of_other_classes_is_refused(labeled: int) -> None:
-    with pytest.raises(ValueError, match="network must return num_classes = 3 channels, got 4"):
+    with pytest.raises(
+        ValueError, match="network must return num_classes = 3 channels, got 4"
+    ):
         fit(tiny.batch(labeled=labeled), network=nn.Conv2d(3, 4, 1))
     normed = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     with pytest.raises(ValueError, match=r"^network must return"):
