@@ -1,3 +1,5 @@
+import operator
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -261,3 +263,37 @@ def test_statistics_are_averaged_unless_the_teacher_labels_in_train_mode(
     )
     assert student.abs().sum() > 0
     assert bool(teacher.abs().sum() > 0) == averaged  # it never labeled
+
+
+class Failure(Callback):
+    """Raise an error in one of the Trainer's hooks."""
+
+    def __init__(self, hook: str) -> None:
+        setattr(self, hook, self.fail)
+
+    def fail(self, *_: object, **__: object) -> None:
+        raise RuntimeError("on purpose")
+
+
+@pytest.mark.parametrize("hook", [None, "setup", "on_fit_start", "on_train_batch_end"])
+def test_the_warning_filters_are_restored_after_a_fit_or_an_error(
+    hook: str | None,
+) -> None:
+    filters, before = warnings.filters, [*warnings.filters]
+    model = module()
+    if hook is None:
+        tiny.trainer().fit(model, tiny.data())
+    else:
+        trainer = tiny.trainer(callbacks=[EMATeacher(), Failure(hook)])
+        with pytest.raises(RuntimeError, match="on purpose"):
+            trainer.fit(model, tiny.data())
+    assert warnings.filters is filters
+    assert len(filters) == len(before)
+    assert all(map(operator.is_, filters, before))
+
+
+def test_a_fit_does_not_warn_that_the_teacher_is_in_eval_mode() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tiny.trainer().fit(module(), tiny.data())
+    assert not [each for each in caught if "in eval mode" in str(each.message)]

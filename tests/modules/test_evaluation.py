@@ -7,7 +7,7 @@ from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassF1Score
+from torchmetrics.classification import MulticlassF1Score, MulticlassRecall
 from torchmetrics.functional.classification import multiclass_f1_score
 
 from lightning_classmix import ClassMix, Supervised
@@ -253,3 +253,38 @@ def test_a_metric_added_by_a_subclass_is_logged_for_every_network(
         torch.stack(predicted), torch.stack(truth), tiny.CLASSES, ignore_index=255
     )
     assert logged["val_dice"] == pytest.approx(expected.item())
+
+
+def test_a_metric_per_class_is_logged_under_each_class_name() -> None:
+    class WithRecall(Supervised):
+        def configure_metrics(self) -> MetricCollection:
+            metrics = super().configure_metrics()
+            recall = MulticlassRecall(self.num_classes, average=None, ignore_index=255)
+            metrics.add_metrics({"recall": recall})
+            return metrics
+
+    names = ["sky", "road", "tree"]
+    model = WithRecall(tiny.CLASSES, network=tiny.network(), class_names=names)
+    for method, stage, seed in (("validate", "val", 2), ("test", "test", 3)):
+        run = getattr(tiny.trainer(), method)
+        (logged,) = run(model, tiny.data(), verbose=False)
+        model.eval()
+        image, label = map(torch.stack, zip(*tiny.pairs(4, seed=seed), strict=True))
+        predicted = model(image).argmax(1)
+        for index, name in enumerate(names):
+            right = (predicted == index) & (label == index)
+            expected = right.sum().item() / (label == index).sum().item()
+            assert logged[f"{stage}_recall/{name}"] == pytest.approx(expected)
+        assert f"{stage}_recall" not in logged
+        assert f"{stage}_recall_student" not in logged
+
+
+def test_a_class_without_pixels_is_logged_as_nan_and_left_out_of_the_mean() -> None:
+    network = nn.Conv2d(3, 4, 1)
+    with torch.no_grad():
+        network.bias[3] = -1e9  # type: ignore[index]
+    model = Supervised(4, network=network, class_names=["a", "b", "c", "absent"])
+    (logged,) = tiny.trainer().validate(model, tiny.data(), verbose=False)
+    assert math.isnan(logged["val_iou/absent"])
+    present = [logged[f"val_iou/{name}"] for name in "abc"]
+    assert logged["val_miou"] == pytest.approx(sum(present) / 3)

@@ -1,8 +1,17 @@
+import ast
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lightning_classmix.ops.ranges import RANGES, Range, check_ranges
+import lightning_classmix
+from lightning_classmix.ops.ranges import (
+    RANGES,
+    Range,
+    check_choice,
+    check_ranges,
+)
 
 
 @pytest.mark.parametrize(
@@ -12,6 +21,7 @@ from lightning_classmix.ops.ranges import RANGES, Range, check_ranges
         (Range(0, excluded=(0,)), "greater than 0"),
         (Range(0, 1), "in [0, 1]"),
         (Range(0, 1, excluded=(1,)), "in [0, 1)"),
+        (Range(0, 1, excluded=(0,)), "in (0, 1]"),
         (Range(0, 1, excluded=(0, 1)), "in (0, 1)"),
     ],
 )
@@ -23,6 +33,21 @@ def test_a_range_is_written_as_an_interval(interval: Range, text: str) -> None:
 def test_the_ends_of_a_range_belong_to_it_unless_excluded(value: float) -> None:
     assert Range(0, 1).holds(value)
     assert Range(0, 1, excluded=(0, 1)).holds(value) is (value == 0.5)
+    assert Range(0, 1, excluded=(0,)).holds(value) is (value != 0)
+    assert Range(0, 1, excluded=(1,)).holds(value) is (value != 1)
+
+
+@pytest.mark.parametrize(
+    ("interval", "value"), [(Range(0, 1), -0.1), (Range(0, 1), 1.1), (Range(1), 0)]
+)
+def test_a_range_does_not_hold_numbers_beyond_its_ends(
+    interval: Range, value: float
+) -> None:
+    assert not interval.holds(value)
+
+
+def test_a_range_without_upper_end_holds_every_larger_finite_number() -> None:
+    assert Range(0).holds(1e300)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -30,10 +55,28 @@ def test_no_range_holds_nan_or_infinity(value: float) -> None:
     assert not any(interval.holds(value) for interval in RANGES.values())
 
 
-def test_each_number_of_a_pair_is_checked() -> None:
-    check_ranges(crop=(1, 1), size=None)
-    with pytest.raises(ValueError, match=r"crop must be at least 1, got \(5, 0\)$"):
-        check_ranges(crop=[5, 0])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.5])
+def test_the_error_names_the_argument_its_range_and_its_value(value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^lr must be at least 0, got {value}$"):
+        check_ranges(lr=value)
+
+
+@pytest.mark.parametrize(
+    "pair", [[5, 0], (5, 0), (0, 5)], ids=["list", "second", "first"]
+)
+def test_each_number_of_a_pair_is_checked(pair: Any) -> None:
+    message = rf"crop must be at least 1, got \({pair[0]}, {pair[1]}\)$"
+    with pytest.raises(ValueError, match=message):
+        check_ranges(crop=pair)
+
+
+def test_none_and_pairs_within_the_range_pass() -> None:
+    check_ranges(crop=(1, 1), scale=[0.5, 2.0], size=None)
+
+
+def test_every_argument_of_a_call_is_checked() -> None:
+    with pytest.raises(ValueError, match=r"^threshold must be in \[0, 1\], got 2$"):
+        check_ranges(lr=0.1, threshold=2)
 
 
 def test_the_error_ends_with_the_reason() -> None:
@@ -41,3 +84,24 @@ def test_the_error_ends_with_the_reason() -> None:
         ValueError, match=r"at least 2, got 1; ClassMix pastes each image into another$"
     ):
         check_ranges(unlabeled_batch_size=1)
+
+
+def test_a_choice_must_be_among_the_names() -> None:
+    check_choice("augment", "none", ("strong", "none"))
+    with pytest.raises(ValueError, match=r"^augment must be one of a, b, got 'c'$"):
+        check_choice("augment", "c", {"a": 1, "b": 2})
+    with pytest.raises(ValueError, match=r"^augment must be one of a, b, got None$"):
+        check_choice("augment", None, ["a", "b"])
+
+
+def test_every_range_belongs_to_an_argument_of_the_package() -> None:
+    arguments: set[str] = set()
+    for file in Path(lightning_classmix.__file__).parent.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                named = [*node.args.args, *node.args.kwonlyargs]
+                arguments.update(argument.arg for argument in named)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                arguments.add(node.target.id)  # field of a dataclass
+    assert RANGES.keys() <= arguments

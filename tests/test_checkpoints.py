@@ -1,0 +1,113 @@
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_classmix import Supervised
+from lightning_classmix.checkpoints import adopt_arguments, class_paths, end_epoch
+
+
+def test_class_paths_are_import_paths_by_argument_name() -> None:
+    class Local:
+        pass
+
+    model = object.__new__(Supervised)
+    assert class_paths(model=model, data=Local()) == {
+        "model": "lightning_classmix.modules.supervised.Supervised",
+        "data": f"{__name__}.{Local.__qualname__}",
+    }
+
+
+def test_class_paths_leave_out_none_and_classes_of_scripts() -> None:
+    in_script = type("InScript", (), {"__module__": "__main__"})
+    assert class_paths(model=in_script(), data=None) == {}
+
+
+def progress(processed: int, completed: int) -> dict[str, Any]:
+    """Return the loop state that Lightning saves, reduced to what is read here."""
+    counts = {"ready": processed, "processed": processed, "completed": completed}
+    batch = {"ready": 5, "processed": 5, "completed": 5}
+    return {
+        "loops": {
+            "fit_loop": {
+                "epoch_progress": {"total": {**counts}, "current": {**counts}},
+                "epoch_loop.batch_progress": {
+                    "total": {**batch},
+                    "current": {**batch},
+                    "is_last_batch": True,
+                },
+            }
+        }
+    }
+
+
+def test_end_epoch_completes_a_processed_epoch_and_resets_its_batches() -> None:
+    checkpoint = progress(processed=3, completed=2)
+    end_epoch(checkpoint)
+    loop = checkpoint["loops"]["fit_loop"]
+    for part in ("total", "current"):
+        assert loop["epoch_progress"][part]["completed"] == 3
+    batch = loop["epoch_loop.batch_progress"]
+    assert batch["current"] == {"ready": 0, "processed": 0, "completed": 0}
+    assert batch["total"] == {"ready": 5, "processed": 5, "completed": 5}
+    assert batch["is_last_batch"] is False
+
+
+@pytest.mark.parametrize(
+    "checkpoint", [progress(processed=2, completed=2), {"loops": {}}, {}]
+)
+def test_end_epoch_leaves_other_checkpoints_unchanged(
+    checkpoint: dict[str, Any],
+) -> None:
+    before = copy.deepcopy(checkpoint)
+    end_epoch(checkpoint)
+    assert checkpoint == before
+
+
+def optimizer(*rates: float, decay: float = 0.0) -> torch.optim.Optimizer:
+    """Return an optimizer at step 0 of a schedule, with one group for each rate."""
+    groups = [
+        {
+            "params": [torch.nn.Parameter(torch.zeros(1))],
+            "lr": rate,
+            "initial_lr": rate,
+            "weight_decay": decay,
+        }
+        for rate in rates
+    ]
+    return torch.optim.SGD(groups, lr=0.1)
+
+
+def test_adopted_learning_rates_keep_their_position_in_the_schedule() -> None:
+    resumed = optimizer(0.4, 0.2)
+    resumed.param_groups[0]["lr"] = 0.1  # a quarter of the initial rate
+    resumed.param_groups[1]["lr"] = 0.05
+    adopt_arguments(resumed, optimizer(0.8, 0.2))
+    first, second = resumed.param_groups
+    assert (first["initial_lr"], first["lr"]) == pytest.approx((0.8, 0.2))
+    assert (second["initial_lr"], second["lr"]) == (0.2, 0.05)
+
+
+def test_a_learning_rate_of_zero_is_replaced_by_the_full_new_rate() -> None:
+    resumed = optimizer(0.0)
+    adopt_arguments(resumed, optimizer(0.3))
+    assert (resumed.param_groups[0]["initial_lr"], resumed.param_groups[0]["lr"]) == (
+        0.3,
+        0.3,
+    )
+
+
+def test_weight_decay_is_adopted() -> None:
+    resumed = optimizer(0.4, decay=0.1)
+    adopt_arguments(resumed, optimizer(0.4, decay=0.0))
+    assert resumed.param_groups[0]["weight_decay"] == 0.0
+    assert resumed.param_groups[0]["lr"] == 0.4
+
+
+def test_parameter_groups_added_during_the_earlier_run_are_kept() -> None:
+    resumed = optimizer(0.4, 0.7, decay=0.1)
+    adopt_arguments(resumed, optimizer(0.8, decay=0.2))
+    first, added = resumed.param_groups
+    assert (first["lr"], first["weight_decay"]) == (0.8, 0.2)
+    assert (added["lr"], added["weight_decay"]) == (0.7, 0.1)
