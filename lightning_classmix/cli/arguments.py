@@ -1,7 +1,7 @@
-"""What a command line says before it is parsed: recipes, and what a checkpoint adds.
+"""Expand command-line arguments: recipe names to files, checkpoint settings to config.
 
-Later arguments win over earlier ones, so the parts are put in order: the recipes, then
-what the checkpoint was trained with, then the flags.
+Later arguments win over earlier ones, so the order is: recipes, then the settings of a
+checkpoint, then flags.
 """
 
 import json
@@ -15,71 +15,73 @@ from typing import Any
 import torch
 import yaml
 
-from lightning_classmix.cli.errors import near
+from lightning_classmix.cli.errors import similar
 
 RECIPES = Path(str(resources.files("lightning_classmix") / "recipes"))
 
 
-def complete(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a subcommand in order, with all that they stand for.
+def expand_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a Trainer command, expanded and in order of precedence.
 
-    Recipes are given as paths, ``--ckpt_path last`` as the newest such file, and the
-    arguments that a checkpoint was trained with stand behind the recipes.
+    Recipe names become paths, ``--ckpt_path last`` becomes the newest such file, and
+    the settings of the checkpoint are inserted behind the recipes.
 
     Args:
-        arguments: What follows the subcommand.
+        arguments: The arguments behind the subcommand.
 
     Raises:
-        FileNotFoundError: If there is no such recipe, or no ``last.ckpt``.
+        FileNotFoundError: If a recipe or ``last.ckpt`` does not exist.
         ValueError: If a recipe or a checkpoint cannot be read.
     """
     configs, flags = _split(arguments)
-    paths = [recipe(config) for config in configs]
-    told = _Told([_read(path) for path in paths], flags)
-    flags = _without_subset(flags, told)
+    paths = [recipe_path(config) for config in configs]
+    settings = _Settings([_read(path) for path in paths], flags)
+    flags = _without_recipe_split(flags, settings)
 
-    out = [part for path in paths for part in ("--config", str(path))]
-    checkpoint = told.value("ckpt_path")
+    expanded = [part for path in paths for part in ("--config", str(path))]
+    checkpoint = settings.value("ckpt_path")
     if checkpoint in ("null", "None"):
         checkpoint = None
     if checkpoint == "last":
-        root = Path(told.value("trainer.default_root_dir") or ".")
-        checkpoint = str(newest_last(root))
+        root = Path(settings.value("trainer.default_root_dir") or ".")
+        checkpoint = str(newest_last_checkpoint(root))
         flags = [*flags, "--ckpt_path", checkpoint]
     if checkpoint and not _known_to_lightning(checkpoint):
-        out += ["--config", json.dumps(_trained_with(Path(checkpoint), told))]
-    return out + flags
+        # As JSON text, since LightningCLI takes its values from arguments only.
+        config = _checkpoint_config(Path(checkpoint), settings)
+        expanded += ["--config", json.dumps(config)]
+    return expanded + flags
 
 
-def data_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command on data, with what recipes say of the data.
+def expand_data_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a data command, with the data settings of recipes.
 
     Args:
-        arguments: What follows the command.
+        arguments: The arguments behind the command.
 
     Raises:
-        FileNotFoundError: If there is no such recipe.
-        ValueError: If a recipe cannot be read.
+        FileNotFoundError: If a recipe does not exist.
+        ValueError: If a recipe cannot be read, or no data module is given.
     """
     configs, flags = _split(arguments)
-    read = [_read(recipe(config)) for config in configs]
-    flags = _without_subset(flags, _Told(read, flags))
-    named = any(flag == "--data" or flag.startswith("--data=") for flag in flags)
-    if not read and not named and not {"--help", "-h"} & {*flags}:
+    recipes = [_read(recipe_path(config)) for config in configs]
+    flags = _without_recipe_split(flags, _Settings(recipes, flags))
+    has_data = any(flag == "--data" or flag.startswith("--data=") for flag in flags)
+    if not recipes and not has_data and not {"--help", "-h"} & {*flags}:
         raise ValueError(
             "data must be given, by a recipe such as --config folder or by a class such"
             " as --data FolderDataModule, got none"
         )
-    told = [json.dumps(content["data"]) for content in read if "data" in content]
-    bare = {"--json": "--json=true", "--strict": "--strict=true"}
+    data = [json.dumps(recipe["data"]) for recipe in recipes if "data" in recipe]
+    switches = {"--json": "--json=true", "--strict": "--strict=true"}
     return [
-        *(f"--data={one}" for one in told),
-        *(bare.get(flag, flag) for flag in flags),
+        *(f"--data={text}" for text in data),
+        *(switches.get(flag, flag) for flag in flags),
     ]
 
 
-def recipe(name: str) -> Path:
-    """Return the file that ``name`` is the path of, or the packaged recipe.
+def recipe_path(name: str) -> Path:
+    """Return a config file: a path as it is, or the packaged recipe of that name.
 
     Raises:
         FileNotFoundError: If there is neither.
@@ -91,12 +93,12 @@ def recipe(name: str) -> Path:
         return known[name]
     raise FileNotFoundError(
         f"config must be a file or one of {', '.join(known)}, got {name!r}"
-        f"{near(name, known)}"
+        f"{similar(name, known)}"
     )
 
 
-def newest_last(root: Path) -> Path:
-    """Return the ``last.ckpt`` under a folder that was written last.
+def newest_last_checkpoint(root: Path) -> Path:
+    """Return the newest ``last.ckpt`` under a folder.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -110,8 +112,8 @@ def newest_last(root: Path) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime)
 
 
-class _Told:
-    """What recipes and flags say of a key; flags win, then later recipes."""
+class _Settings:
+    """Values of recipes and flags by key; flags win, then later recipes."""
 
     def __init__(self, recipes: Sequence[dict[str, Any]], flags: Sequence[str]) -> None:
         self.recipes, self.flags = recipes, flags
@@ -139,11 +141,11 @@ class _Told:
         return self.recipe(key) if flag is None else flag
 
 
-def _trained_with(checkpoint: Path, told: _Told) -> dict[str, Any]:
-    """Return the model and data arguments of a checkpoint, as a recipe would.
+def _checkpoint_config(checkpoint: Path, settings: _Settings) -> dict[str, Any]:
+    """Return the model and data arguments of a checkpoint in the form of a recipe.
 
-    Those of another class than the flags name are left out, and of the data also
-    those of another class than the recipe names: a network may meet other data.
+    A part is left out if the flags name another class for it, and the data part also if
+    the recipe does: a network may be used with other data.
     """
     if not checkpoint.is_file():
         raise FileNotFoundError(f"ckpt_path must be a file, got {checkpoint}")
@@ -159,46 +161,46 @@ def _trained_with(checkpoint: Path, told: _Told) -> dict[str, Any]:
     model = dict(content.get("hyper_parameters", {}))
     data = dict(content.get("datamodule_hyper_parameters", {}))
     for key in ("num_classes", "class_names", "palette"):
-        if key in data:  # a data module that reads them need not do so again
+        if key in data:  # the data module need not read them again
             data[key] = model.get(key)
     for key in ("class_names", "palette", "mean", "std"):
-        model.pop(key, None)  # the data tell these
+        model.pop(key, None)  # linked from the data
 
     config = {}
     for part, init in (("model", model), ("data", data)):
-        named = told.flag(part) or told.flag(f"{part}.class_path")
+        named = settings.flag(part) or settings.flag(f"{part}.class_path")
         if part == "data":
-            named = named or told.recipe("data.class_path")
+            named = named or settings.recipe("data.class_path")
         same = named is None or _same_class(named, paths.get(part, ""))
         if init and part in paths and same:
             config[part] = {"class_path": paths[part], "init_args": init}
     return config
 
 
-def _without_subset(flags: list[str], told: _Told) -> list[str]:
-    """Leave out a recipe's split if flags say how many labels there are.
+def _without_recipe_split(flags: list[str], settings: _Settings) -> list[str]:
+    """Drop the split of a recipe if a flag gives the number of labels.
 
-    A share of all labels is meant then, and not one of the split; but of an order of
-    all images it is the same.
+    The number then refers to all labels, not to the split. A split that orders all
+    images is kept.
     """
-    split = told.recipe("data.init_args.split")
+    split = settings.recipe("data.init_args.split")
     subset = split is not None and str(split).startswith("unimatch/")
-    if subset and told.flag("data.labeled") and not told.flag("data.split"):
+    if subset and settings.flag("data.labeled") and not settings.flag("data.split"):
         return [*flags, "--data.split", "null"]
     return flags
 
 
 def _known_to_lightning(checkpoint: str) -> bool:
-    """Tell a word that Lightning knows, or an address, from a path."""
+    """Return whether it is a keyword of Lightning or an address, not a path."""
     return checkpoint in ("best", "hpc") or re.match(r"\w+:", checkpoint) is not None
 
 
-def _same_class(one: str, other: str) -> bool:
-    return one.rpartition(".")[2] == other.rpartition(".")[2]
+def _same_class(first: str, second: str) -> bool:
+    return first.rpartition(".")[2] == second.rpartition(".")[2]
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tell recipes from flags."""
+    """Separate configs from flags."""
     configs, flags = [], []
     rest = iter(arguments)
     for argument in rest:

@@ -1,4 +1,4 @@
-"""The command ``classmix check``: read a data set before anything is trained on it."""
+"""The command ``classmix check``: read a dataset and report its content and faults."""
 
 import json as json_format
 import sys
@@ -20,33 +20,33 @@ from lightning_classmix.datasets.inspection import (
     inspect,
 )
 
-_FEW = 2  # classes an image of which ClassMix gains little
-_SIZES = 5  # sizes that a line lists
+_FEW = 2  # classes per image with which ClassMix gains little
+_SIZES = 5  # sizes listed in a line
 
 
 def check(data: FileDataModule, json: bool = False, strict: bool = False) -> None:
-    """Read every image and label once, and tell what they hold and what is wrong.
+    """Read every image and label once, and print counts, sizes, classes and faults.
 
     The exit status is 1 if there are faults.
 
     Args:
-        data: Data module over files, such as FolderDataModule.
-        json: Print JSON, for programs.
-        strict: Let warnings count as faults.
+        data: Data module that reads files, such as FolderDataModule.
+        json: Print JSON.
+        strict: Exit with status 1 for warnings too.
     """
     data.prepare_data()
     inspection = inspect(data)
-    told = summary(inspection) | {"warnings": find_warnings(data, inspection)}
+    report = summary(inspection) | {"warnings": find_warnings(data, inspection)}
     if json:
-        sys.stdout.write(json_format.dumps(told, indent=2) + "\n")
+        sys.stdout.write(json_format.dumps(report, indent=2) + "\n")
     else:
-        _print(told)
-    if told["faults"] or (strict and told["warnings"]):
+        _print(report)
+    if report["faults"] or (strict and report["warnings"]):
         raise SystemExit(1)
 
 
 def masks(classes: int) -> int:
-    """Return how many different masks ClassMix may draw for an image.
+    """Return the number of different masks that ClassMix can draw for an image.
 
     Example:
         >>> [masks(n) for n in (1, 2, 3, 10)]
@@ -56,14 +56,14 @@ def masks(classes: int) -> int:
 
 
 def summary(inspection: Inspection) -> dict[str, Any]:
-    """Return what an inspection found as plain values."""
+    """Return the results of an inspection as plain values."""
     seen, classes = inspection.seen, inspection.classes
     per_image = classes["labeled"].per_image if "labeled" in classes else Counter[int]()
     return {
         "images": {name: len(items) for name, items in seen.items()},
         "sizes": {name: _sizes(items) for name, items in seen.items()},
         "channels": {
-            name: dict(Counter(one.channels for one in items if one.channels))
+            name: dict(Counter(item.channels for item in items if item.channels))
             for name, items in seen.items()
         },
         "classes": {
@@ -87,7 +87,7 @@ def summary(inspection: Inspection) -> dict[str, Any]:
 
 
 def _sizes(items: Sequence[Seen]) -> dict[str, int]:
-    sizes = Counter(one.size for one in items if one.size is not None)
+    sizes = Counter(item.size for item in items if item.size is not None)
     return {f"{h} x {w}": count for (h, w), count in sizes.most_common()}
 
 
@@ -104,79 +104,83 @@ def _shares(
 
 
 def find_warnings(data: FileDataModule, inspection: Inspection) -> list[str]:
-    """Return what is no fault, and may still spoil a training or its score."""
-    seen, told = inspection.seen, [*inspection.warnings]
+    """Return warnings: no faults, but they may harm a training or its score."""
+    seen, messages = inspection.seen, [*inspection.warnings]
     if len(seen.get("unlabeled", ())) < 2:
-        told.append("there are fewer than 2 unlabeled images: ClassMix needs more")
-    sizes = {one.size for n in ("labeled", "unlabeled") for one in seen.get(n, ())}
+        messages.append("there are fewer than 2 unlabeled images: ClassMix needs more")
+    sizes = {
+        item.size for part in ("labeled", "unlabeled") for item in seen.get(part, ())
+    }
     if len(sizes - {None}) > 1 and data.crop is None and data.size is None:
-        told.append("training images differ in size: give crop or size")
-    told += _leaks(inspection.duplicates)
-    told += inspection.hollow
+        messages.append("training images differ in size: give crop or size")
+    messages += _leaks(inspection.duplicates)
+    messages += inspection.hollow
     if "labeled" not in inspection.classes:
-        return told
+        return messages
     found = inspection.classes["labeled"]
     named = zip(inspection.class_names, found.images, strict=True)
     absent = [name for name, images in named if not images]
     if absent:
-        told.append(f"no labeled image holds {', '.join(absent)}: that is not learned")
+        messages.append(
+            f"no labeled image holds {', '.join(absent)}: it cannot be learned"
+        )
     held = median([*found.per_image.elements()] or [0])
     if held <= _FEW:
-        told.append(
+        messages.append(
             f"the labeled images hold {held:g} classes in the median: ClassMix has"
-            f" {masks(int(held))} different masks to draw for such an image, and gains"
-            " less (so its authors explain what it gains on Pascal VOC)"
+            f" {masks(int(held))} different masks for such an image, and gains less"
+            " (its authors' explanation for their small gain on Pascal VOC)"
         )
-    return told
+    return messages
 
 
 def _leaks(duplicates: Sequence[Sequence[tuple[str, Path]]]) -> list[str]:
     groups: dict[tuple[str, ...], list[Sequence[tuple[str, Path]]]] = defaultdict(list)
     for group in duplicates:
         groups[tuple(dict.fromkeys(name for name, _ in group))].append(group)
-    told = []
+    messages = []
     for parts, found in groups.items():
         where = " and ".join(parts) if len(parts) > 1 else f"{parts[0]} more than once"
-        told.append(
+        messages.append(
             f"{len(found)} image{'s are' if len(found) > 1 else ' is'} in {where}, such"
             f" as {' and '.join(str(path) for _, path in found[0][:2])}"
         )
         if len(parts) > 1 and {"val", "test"} & {*parts}:
-            told[-1] += ": leakage, scores come out too good"
-    return told
+            messages[-1] += ": leakage, scores will be too high"
+    return messages
 
 
-def _print(told: dict[str, Any]) -> None:
+def _print(report: dict[str, Any]) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     table = Table("", "images", "height x width", "channels", box=None)
-    for name, count in told["images"].items():
-        sizes, channels = told["sizes"][name], told["channels"][name]
+    for name, count in report["images"].items():
+        sizes, channels = report["sizes"][name], report["channels"][name]
         table.add_row(name, str(count), _listed(sizes), _listed(channels))
     console.print(table)
-    if told["classes"]:
+    if report["classes"]:
         console.print()
-        console.print(_class_table(told))
+        console.print(_class_table(report))
         console.print()
         per_image = Table("classes in a labeled image", "images", "masks", box=None)
-        for row in told["classes_per_image"]:
+        for row in report["classes_per_image"]:
             per_image.add_row(*(str(row[k]) for k in ("classes", "images", "masks")))
         console.print(per_image)
     for kind in ("warnings", "faults"):
-        found = told[kind]
+        found = report[kind]
         console.print(f"\n{len(found)} {kind if len(found) != 1 else kind[:-1]}")
         for line in found:
             console.print(f"  {line}")
 
 
-def _class_table(told: dict[str, Any]) -> Table:
-    parts = [*told["classes"]]
+def _class_table(report: dict[str, Any]) -> Table:
+    parts = [*report["classes"]]
     table = Table("class", *(f"{p}: {k}" for p in parts for k in ("share", "images")))
     table.box = None
-    for name in told["classes"][parts[0]]:
-        found = [told["classes"][part][name] for part in parts]
-        cells = [(f"{one['share']:.2%}", str(one["images"])) for one in found]
+    for name in report["classes"][parts[0]]:
+        found = [report["classes"][part][name] for part in parts]
+        cells = [(f"{row['share']:.2%}", str(row["images"])) for row in found]
         table.add_row(name, *(cell for pair in cells for cell in pair))
-    void = [(f"{told['void_share'][part]:.2%}", "") for part in parts]
+    void = [(f"{report['void_share'][part]:.2%}", "") for part in parts]
     table.add_row("void (of all pixels)", *(cell for pair in void for cell in pair))
     return table
 

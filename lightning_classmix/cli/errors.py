@@ -1,16 +1,21 @@
-"""Mistakes of a user, told in one line."""
+"""Turn user errors into one-line messages."""
 
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NoReturn
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.trainer import connectors
 
-_TELLING = (Path(__file__).parents[1], Path(str(connectors.__file__)).parent)
-MISTAKES = (
+_USER_ERROR_SOURCES = (
+    Path(__file__).parents[1],
+    Path(str(connectors.__file__)).parent,
+)
+USER_ERRORS = (
     FloatingPointError,
     MisconfigurationException,
     OSError,
@@ -18,15 +23,21 @@ MISTAKES = (
     TypeError,
     ValueError,
 )
-"""Errors that may tell of a user's mistake."""
+"""Exceptions that may be caused by a user's input."""
 
 
-def mistake_of(error: BaseException | None) -> str | None:
-    """Return what an error says of a user's mistake: itself, or its reason.
+def fail(message: str, *, status: int = 1) -> NoReturn:
+    """Print an error and exit."""
+    sys.stderr.write(f"classmix: error: {message}\n")
+    sys.exit(status)
 
-    Such errors are raised on purpose, by this package or by what reads the Trainer's
-    arguments. An error whose innermost line is elsewhere is a fault in code, and says
-    nothing. One from a loader's worker carries its traceback as text.
+
+def user_error_message(error: BaseException | None) -> str | None:
+    """Return the message of an error that a user caused; None for other errors.
+
+    User errors are raised in this package, or where Lightning reads the Trainer's
+    arguments; an exception raised elsewhere may have one as its cause. An exception
+    from a worker process of a loader holds its traceback as text.
     """
     if isinstance(error, RuntimeError) and "in loading state_dict" in str(error):
         first = " ".join(str(error).split())[:300]
@@ -37,9 +48,9 @@ def mistake_of(error: BaseException | None) -> str | None:
     while error is not None:
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         files += re.findall(r'File "(.+?)", line', str(error))
-        raised = Path(files[-1]).parent if files else Path()
+        folder = Path(files[-1]).parent if files else Path()
         if isinstance(error, MisconfigurationException) or any(
-            raised.is_relative_to(place) for place in _TELLING
+            folder.is_relative_to(source) for source in _USER_ERROR_SOURCES
         ):
             worker = r"(?s)^Caught \w+ in DataLoader.*\n\w+: "
             return re.sub(worker, "", str(error)).strip()
@@ -47,57 +58,95 @@ def mistake_of(error: BaseException | None) -> str | None:
     return None
 
 
-def advice(
+def shorten_parser_error(
     message: str,
     *,
     options: Iterable[str],
     classes: Iterable[str],
     arguments: Callable[[str], Iterable[str]],
 ) -> str:
-    """Say in one line which key of a parser's message is wrong, and what is near it.
+    """Return one line that names the wrong key of a parser error, and similar names.
 
     Args:
-        message: What jsonargparse says.
-        options: Options of the parser, without their hyphens.
-        classes: Names of the classes that may be named.
-        arguments: Path of a class to the names of its arguments.
+        message: Error message of jsonargparse.
+        options: Options of the parser, without hyphens.
+        classes: Names of the classes that a config may name.
+        arguments: Function from the import path of a class to its argument names.
     """
     key = ".".join(re.findall(r'Parser key "([\w.]+)"', message))
-    made = re.findall(r"Problem with given class_path '([^']+)'", message)
-    owner = f" of {made[-1].rpartition('.')[2]}" if made else ""
+    return (
+        _unknown_argument(message, key, options, arguments)
+        or _missing_argument(message, key)
+        or _wrong_name(message, key)
+        or _unknown_class(message, key, classes)
+        or _wrong_value(message, key)
+        or " ".join(message.split())
+    )
 
-    unknown = re.search(
+
+def _unknown_argument(
+    message: str,
+    key: str,
+    options: Iterable[str],
+    arguments: Callable[[str], Iterable[str]],
+) -> str | None:
+    """Describe an argument that the command or a class does not have."""
+    found = re.search(
         r"(?:unrecognized arguments: --|accept option '|Option ')([\w.+]+)", message
     )
-    if unknown:
-        names = [*arguments(made[-1]), "init_args"] if made else options
-        name = unknown[1]
-        return f"{_join(key, name)} is not an argument{owner}{near(name, names)}"
-    missing = re.search(r"arguments are required: (?:\w+\.)?(.+)", message)
-    if missing:
-        return f"{_join(key, missing[1])} must be given"
-    for name in re.findall(r"class_path': '([^']+)|import path string: (\S+)", message):
-        wrong = "".join(name)
-        if wrong.rpartition(".")[2] not in classes:
-            return f"{key} must name a class, got {wrong}{near(wrong, classes)}"
-    choice = re.search(r"Got value: (.+)|Given value: (.+)", message)
-    if choice:
-        wrong = "".join(filter(None, choice.groups()))
-        names = re.findall(r"'([\w-]+)'", message[message.find("[") :])
-        kinds = re.findall(r"(?m)Expected an? (.+?)(?:\. Got|$)", message)
-        told = [
-            re.sub(r"typing\.Literal|<class '|'>", "", kind).replace("NoneType", "null")
-            for kind in kinds
-        ]
-        return f"{key} must be {' or '.join(told)}, got {wrong}{near(wrong, names)}"
-    return " ".join(message.split())
+    if not found:
+        return None
+    name = found[1]
+    owners = re.findall(r"Problem with given class_path '([^']+)'", message)
+    names = [*arguments(owners[-1]), "init_args"] if owners else options
+    owner = f" of {owners[-1].rpartition('.')[2]}" if owners else ""
+    return f"{_join(key, name)} is not an argument{owner}{similar(name, names)}"
+
+
+def _missing_argument(message: str, key: str) -> str | None:
+    """Describe a required argument that was not given."""
+    found = re.search(r"arguments are required: (?:\w+\.)?(.+)", message)
+    return f"{_join(key, found[1])} must be given" if found else None
+
+
+def _wrong_name(message: str, key: str) -> str | None:
+    """Describe a wrong name where a name or a function is expected."""
+    given = re.search(r"Given value: ([\w-]+)$", message, flags=re.MULTILINE)
+    if "typing.Literal[" not in message or "Callable[" not in message or not given:
+        return None
+    names = re.findall(r"'([\w-]+)'", message[message.find("Literal[") :])
+    allowed = ", ".join(dict.fromkeys(names))
+    return f"{key} must be one of {allowed}, got {given[1]}{similar(given[1], names)}"
+
+
+def _unknown_class(message: str, key: str, classes: Iterable[str]) -> str | None:
+    """Describe a class path that names no known class."""
+    for pair in re.findall(r"class_path': '([^']+)|import path string: (\S+)", message):
+        name = "".join(pair)
+        if name.rpartition(".")[2] not in classes:
+            return f"{key} must name a class, got {name}{similar(name, classes)}"
+    return None
+
+
+def _wrong_value(message: str, key: str) -> str | None:
+    """Describe a value of the wrong type or range."""
+    found = re.search(r"Got value: (.+)|Given value: (.+)", message)
+    if not found:
+        return None
+    value = "".join(filter(None, found.groups()))
+    names = re.findall(r"'([\w-]+)'", message[message.find("[") :])
+    types = [
+        re.sub(r"typing\.Literal|<class '|'>", "", name).replace("NoneType", "null")
+        for name in re.findall(r"(?m)Expected an? (.+?)(?:\. Got|$)", message)
+    ]
+    return f"{key} must be {' or '.join(types)}, got {value}{similar(value, names)}"
 
 
 def _join(*parts: str) -> str:
     return ".".join(part for part in parts if part)
 
 
-def near(name: str, names: Iterable[str]) -> str:
-    """Return the end of an error: the names that ``name`` may be meant for, if any."""
+def similar(name: str, names: Iterable[str]) -> str:
+    """Return the end of an error message: names similar to ``name``, if any."""
     found = get_close_matches(name, sorted({*names} - {name}), cutoff=0.5)
     return f"; did you mean {', '.join(found)}?" if found else ""

@@ -1,4 +1,4 @@
-"""The command ``classmix split``: write down which images are labeled."""
+"""The command ``classmix split``: write the labeled subset to a list file."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from lightning_classmix.datasets.splits import write_split
 
 
 def split(data: FileDataModule, out: Path = Path(SPLIT_FILE)) -> None:
-    """Write down which images keep their labels, as a list file for ``data.split``.
+    """Write the names of the labeled images to a list file for ``data.split``.
 
-    They are drawn as ``fit`` would draw them, by the data's ``labeled`` and ``seed``,
-    or taken over from its ``split``: a known name, or a list of names, of
-    ``image label`` pairs or of indices.
+    The images are those that ``fit`` would use: drawn by ``labeled`` and ``seed`` of
+    the data, or read from its ``split`` (a named split, or a list of names, of
+    ``image label`` pairs or of indices).
 
     Args:
-        data: Data module over files, such as FolderDataModule.
-        out: File to write, which must not be there yet.
+        data: Data module that reads files, such as FolderDataModule.
+        out: File to write; it must not exist.
 
     Raises:
         FileExistsError: If there is such a file.

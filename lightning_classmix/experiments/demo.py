@@ -1,8 +1,7 @@
-"""The whole story on generated street scenes: Supervised against ClassMix."""
+"""Compare Supervised with ClassMix on generated street scenes."""
 
 import json
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from lightning_classmix.modules.supervised import Supervised
 
 _SHOWN = (3, 7, 11, 19)  # test scenes in the picture
 METHODS = {"supervised": (Supervised, 0.01), "classmix": (ClassMix, 0.003)}
-"""Each at its best rate; see benchmarks/street_scenes_rates.py."""
+"""Module and learning rate, chosen by benchmarks/street_scenes_rates.py."""
 
 
 def demo(
@@ -32,24 +31,19 @@ def demo(
     out: str = "demo",
     steps: int = 1500,
 ) -> None:
-    """Train Supervised and ClassMix on the same street scenes, and compare them.
+    """Train Supervised and ClassMix on the same generated street scenes, and compare.
 
-    Both start from the same random weights and see the same labeled scenes, augmented
-    alike, for the same number of steps; each learns at the rate that suits it best.
-    Runs on one thread, which is all that so small a network can use. Writes
+    Both start from the same random weights and use the same labeled scenes, the same
+    augmentation and the same number of steps, each with its best learning rate. Writes
     ``results.json`` and ``report.png``.
 
     Args:
-        seed: Decides the scenes, which of them are labeled, the weights and all that
-            is random in training.
-        out: Folder for the results, made if need be.
+        seed: Seed for the scenes, the labeled subset, the weights and the training.
+        out: Folder for the results; created if it does not exist.
         steps: Optimizer steps of each method.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    for harmless in ("The '.*_dataloader' does not have many", "`isinstance.treespec"):
-        warnings.filterwarnings("ignore", harmless)
     data = StreetScenesDataModule(
         labeled=6, unlabeled=300, val=0, test=500, size=(64, 96), seed=seed
     )

@@ -5,7 +5,12 @@ import pytest
 import torch
 import yaml
 
-from lightning_classmix.cli.arguments import RECIPES, complete, newest_last, recipe
+from lightning_classmix.cli.arguments import (
+    RECIPES,
+    expand_arguments,
+    newest_last_checkpoint,
+    recipe_path,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -18,18 +23,18 @@ def test_recipes_come_first_by_their_paths_then_flags() -> None:
     given = ["--a", "1", "--config=camvid", "--b=2", "-c", "own.yaml"]
     path = str(RECIPES / "camvid.yaml")
     expected = ["--config", path, "--config", "own.yaml", "--a", "1", "--b=2"]
-    assert complete(given) == expected
+    assert expand_arguments(given) == expected
 
 
 def test_a_file_of_the_users_wins_over_a_packaged_recipe() -> None:
-    assert recipe("camvid") == RECIPES / "camvid.yaml"
+    assert recipe_path("camvid") == RECIPES / "camvid.yaml"
     Path("camvid").write_text("{}")
-    assert recipe("camvid") == Path("camvid")
+    assert recipe_path("camvid") == Path("camvid")
 
 
 def test_an_unknown_recipe_is_told_with_the_nearest() -> None:
     with pytest.raises(FileNotFoundError, match="got 'camvit'; did you mean camvid"):
-        recipe("camvit")
+        recipe_path("camvit")
 
 
 def test_last_is_the_one_written_last() -> None:
@@ -37,10 +42,10 @@ def test_last_is_the_one_written_last() -> None:
         Path(name).mkdir(parents=True, exist_ok=True)
         Path(name, "last.ckpt").touch()
         os.utime(Path(name, "last.ckpt"), (time, time))
-    assert newest_last(Path()) == Path("a/last.ckpt")
-    assert newest_last(Path("b")) == Path("b/c/last.ckpt")
+    assert newest_last_checkpoint(Path()) == Path("a/last.ckpt")
+    assert newest_last_checkpoint(Path("b")) == Path("b/c/last.ckpt")
     with pytest.raises(FileNotFoundError, match=r"no last\.ckpt in .*nowhere"):
-        newest_last(Path("nowhere"))
+        newest_last_checkpoint(Path("nowhere"))
 
 
 def checkpoint(name: str = "x.ckpt") -> str:
@@ -55,7 +60,7 @@ def checkpoint(name: str = "x.ckpt") -> str:
 
 def told(*flags: str) -> dict[str, dict[str, object]]:
     """Return what a checkpoint adds behind the recipes."""
-    arguments = complete([*flags, "--ckpt_path", checkpoint()])
+    arguments = expand_arguments([*flags, "--ckpt_path", checkpoint()])
     place = len(arguments) - 1 - arguments[::-1].index("--config")
     added: dict[str, dict[str, object]] = yaml.safe_load(arguments[place + 1])
     return added
@@ -86,21 +91,21 @@ def test_data_that_the_recipe_names_otherwise_are_not_added() -> None:
 
 def test_a_checkpoint_that_a_recipe_names_is_found() -> None:
     Path("own.yaml").write_text(f"ckpt_path: {checkpoint()}")
-    assert "package.Supervised" in complete(["--config", "own.yaml"])[3]
+    assert "package.Supervised" in expand_arguments(["--config", "own.yaml"])[3]
 
 
 def test_words_of_lightning_and_addresses_are_left_to_it() -> None:
     for word in ("best", "s3://bucket/last.ckpt"):
-        assert complete(["--ckpt_path", word]) == ["--ckpt_path", word]
+        assert expand_arguments(["--ckpt_path", word]) == ["--ckpt_path", word]
 
 
 def test_a_missing_checkpoint_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"must be a file, got none\.ckpt"):
-        complete(["--ckpt_path", "none.ckpt"])
+        expand_arguments(["--ckpt_path", "none.ckpt"])
 
 
 @pytest.mark.parametrize("content", ["data: [", "- a\n- b"])
 def test_a_file_that_is_no_recipe_is_named(content: str) -> None:
     Path("wrong.yaml").write_text(content)
     with pytest.raises(ValueError, match=r"config must .* got wrong\.yaml"):
-        complete(["--config", "wrong.yaml"])
+        expand_arguments(["--config", "wrong.yaml"])

@@ -363,7 +363,7 @@ def test_what_the_data_tell_cannot_be_told_otherwise(shell: Shell) -> None:
     line = f"fit --config own.yaml --data own_data.OwnData --model.mean {MEAN}"
     recipe = {part: RECIPE[part] for part in ("model", "trainer")}
     shell.write("own.yaml", recipe)
-    assert "must tell num_classes" in shell.fails(line)
+    assert "must have the attribute num_classes" in shell.fails(line)
     assert shell(f"{line} --model.num_classes 3")[0] == 0
     saved = torch.load("lightning_logs/version_0/checkpoints/last.ckpt")
     assert saved["hyper_parameters"]["mean"] == [0.25, 0.25, 0.25]

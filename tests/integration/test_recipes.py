@@ -135,7 +135,7 @@ def recipe_parts(
     line = f"fit --config {name} --data.root {folder} {PAPER}"
     monkeypatch.setattr(sys, "argv", ["classmix", *line.split(), *flags])
     monkeypatch.setattr(
-        "lightning_classmix.cli.main.CommandLine.after_fit", lambda _: None
+        "lightning_classmix.cli.lightning_cli.ClassMixCLI.after_fit", lambda _: None
     )
     main()
     model, data = made

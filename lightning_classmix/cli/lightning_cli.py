@@ -1,0 +1,184 @@
+"""The commands of the Trainer: fit, validate, test and predict."""
+
+from functools import partial
+from typing import Any, TypeVar
+
+from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch import Callback, LightningDataModule
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from rich.console import Console
+
+from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
+from lightning_classmix.callbacks.prediction_writer import PredictionWriter
+from lightning_classmix.callbacks.score_table import ScoreTable
+from lightning_classmix.checkpoints import AtomicCheckpointIO
+from lightning_classmix.cli.arguments import RECIPES, expand_arguments
+from lightning_classmix.cli.errors import fail
+from lightning_classmix.cli.parser import Parser
+from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
+from lightning_classmix.modules.supervised import Supervised
+
+_Callback = TypeVar("_Callback", bound=Callback)
+_DEFAULTS = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+_LINKED = ("num_classes", "class_names", "palette", "mean", "std")
+_RECIPES = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+_DESCRIPTION = f"""
+Semi-supervised semantic segmentation with ClassMix. Besides the subcommands below there
+are 'classmix demo', 'classmix check' and 'classmix split'. A config is a file or one of
+the recipes {_RECIPES}. 'classmix fit --model.help ClassMix' and 'classmix fit
+--data.help CamVidDataModule' explain the arguments of a class.
+"""
+
+
+class ClassMixCLI(LightningCLI):
+    """Lightning's commands for the modules and data modules of this package."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        super().__init__(
+            Supervised,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_class=Parser,
+            parser_kwargs={"prog": "classmix", "description": _DESCRIPTION},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,  # the modules keep plain arguments
+            args=arguments,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Take class and image settings from the data; ClassMix is the default."""
+        for name in _LINKED:
+            parser.link_arguments(
+                "data",
+                f"model.init_args.{name}",
+                compute_fn=partial(self.data_value, name=name),
+                apply_on="instantiate",
+            )
+        parser.set_defaults({"model": {"class_path": "lightning_classmix.ClassMix"}})
+
+    def _prepare_subcommand_parser(self, *command: Any, **kwargs: Any) -> Any:
+        """Let `ScoreTable` print scores, and keep no predictions in memory."""
+        parser = super()._prepare_subcommand_parser(*command, **kwargs)
+        if command[1] in ("validate", "test"):
+            parser.set_defaults({"verbose": False})
+        if command[1] == "predict":  # predictions are written to files
+            parser.set_defaults({"return_predictions": False})
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse recipes, then the settings of a checkpoint, then flags."""
+        if args and args[0] in self.subcommands():
+            args = [args[0], *expand_arguments(args[1:])]
+        self.config = parser.parse_args(args)
+        command = self.config.subcommand
+        if command != "fit" and not self.config[command].ckpt_path:
+            raise ValueError(
+                f"ckpt_path must be given to {command}, got None; 'last' is the newest"
+                " last.ckpt under default_root_dir"
+            )
+
+    def _parse_ckpt_path(self) -> None:
+        """Skip what Lightning does here; ``parse_arguments`` has done it."""
+
+    def instantiate_classes(self) -> None:
+        """Create data module, module and Trainer.
+
+        Raises:
+            ValueError: If an argument of the model contradicts the data.
+        """
+        super().instantiate_classes()
+        for name in _LINKED:
+            given = _plain(self._model_argument(name))
+            used = _plain(getattr(self.model, name))
+            if given not in (None, _plain(_DEFAULTS.get(name)), used):
+                raise ValueError(
+                    f"model.{name} must be that of the data, {used}, got {given}; leave"
+                    " it out"
+                )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Create the Trainer, with our callbacks and plugin where the user has none."""
+        config = self._get(self.config_init, "trainer")
+        given = config.callbacks or []
+        callbacks = given if isinstance(given, list) else [given]
+        defaults: list[Callback] = [ScoreTable(), PredictionWriter()]
+        if config.enable_checkpointing is not False:
+            defaults.append(ModelCheckpoint())
+            if not any(getattr(callback, "save_last", None) for callback in callbacks):
+                defaults.append(LastCheckpoint())
+        for callback in defaults:
+            if not any(isinstance(other, type(callback)) for other in callbacks):
+                callbacks.append(callback)
+        config.callbacks = callbacks
+        plugins = config.plugins or []
+        plugins = list(plugins) if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins.append(AtomicCheckpointIO())
+        config.plugins = plugins
+        return super().instantiate_trainer(**kwargs)
+
+    def after_fit(self) -> None:
+        """Validate if the run has not been validated; print the paths of its files."""
+        run = self.trainer.log_dir or self.trainer.default_root_dir
+        best: Any = self.trainer.checkpoint_callback
+        last = self._callback(LastCheckpoint)
+        last_paths = [last and last.path, best and best.last_model_path]
+        if not self.model.scores and getattr(self.datamodule, "val", None) is not None:
+            self.trainer.validate(self.model, self.datamodule, verbose=False)
+        if not self.trainer.is_global_zero:
+            return
+        _print(f"run: {run}")
+        if best is not None:
+            score = best.best_model_score
+            text = "" if score is None else f" ({best.monitor} {score:.4f})"
+            _print(f"last checkpoint: {next(filter(None, last_paths), 'none')}")
+            _print(f"best checkpoint: {best.best_model_path or 'none'}{text}")
+
+    def after_predict(self) -> None:
+        """Print what was written; exit with status 1 if an image was unreadable."""
+        writer = self._callback(PredictionWriter)
+        if writer is None or not self.trainer.is_global_zero:
+            return
+        _print(f"{writer.written} predictions: {writer.predictions}")
+        if writer.faults:
+            messages = "\n".join(writer.faults)
+            fail(f"{len(writer.faults)} images were left out:\n{messages}")
+
+    def _callback(self, kind: type[_Callback]) -> _Callback | None:
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        return next((c for c in callbacks if isinstance(c, kind)), None)
+
+    def data_value(self, data: LightningDataModule, *, name: str) -> Any:
+        """Return an attribute of the data module, else the model's own argument.
+
+        Raises:
+            ValueError: If ``num_classes`` is in neither.
+        """
+        value = getattr(data, name, None)
+        if value is None:
+            value = self._model_argument(name)
+        if value is None and name in ("mean", "std"):
+            return _DEFAULTS[name]
+        if value is None and name == "num_classes":
+            raise ValueError(
+                f"{type(data).__name__} must have the attribute num_classes, got None;"
+                " add it, or give model.num_classes"
+            )
+        return value
+
+    def _model_argument(self, name: str) -> Any:
+        return self._get(self.config, "model").init_args.get(name)
+
+
+def _plain(value: Any) -> Any:
+    """Return sequences as lists, so that they compare equal."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _print(line: str) -> None:
+    Console(soft_wrap=True, markup=False, highlight=False).print(line)
