@@ -1,4 +1,4 @@
-"""Batches that must end in an error before the first step."""
+"""Training batches that break the batch contract end in an error."""
 
 from typing import Any
 
@@ -18,16 +18,16 @@ def fit(batch: Any, method: type[Supervised] = ClassMix, **options: Any) -> int:
         trainer.fit(model, tiny.loader(batch))
     finally:
         after = list(model.student.parameters())
-        learned = not all(map(torch.equal, before, after))
-        assert learned == (trainer.global_step == 1)
+        changed_weights = not all(map(torch.equal, before, after))
+        assert changed_weights == (trainer.global_step == 1)
     return trainer.global_step
 
 
-def test_a_good_batch_trains_without_valid() -> None:
+def test_a_batch_without_valid_trains() -> None:
     assert fit(tiny.batch()) == 1
 
 
-def test_a_labeled_part_alone_trains_supervised() -> None:
+def test_supervised_trains_on_the_labeled_part_alone() -> None:
     assert fit(tiny.batch()["labeled"], Supervised) == 1
 
 
@@ -81,28 +81,32 @@ def changed(part: str, key: str, value: Any) -> Any:
         ),
     ],
 )
-def test_a_bad_batch_is_refused_before_the_first_step(batch: Any, message: str) -> None:
+def test_a_batch_that_breaks_the_contract_is_refused_before_the_first_step(
+    batch: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         fit(batch)
 
 
 @pytest.mark.parametrize("labeled", [1, 2])
-def test_a_network_of_other_classes_is_refused(labeled: int) -> None:
+def test_a_network_with_another_number_of_output_channels_is_refused(
+    labeled: int,
+) -> None:
     with pytest.raises(
         ValueError, match="network must return num_classes = 3 channels, got 4"
     ):
         fit(tiny.batch(labeled=labeled), network=nn.Conv2d(3, 4, 1))
-    normed = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    with_norm = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     with pytest.raises(ValueError, match=r"^network must return"):
-        fit(tiny.batch(labeled=labeled), network=normed)
+        fit(tiny.batch(labeled=labeled), network=with_norm)
 
 
-def test_void_is_no_class() -> None:
+def test_a_batch_of_void_labels_trains() -> None:
     assert fit(changed("labeled", "label", torch.full((2, 8, 8), 255))) == 1
 
 
 class Pooling(nn.Module):
-    """Batch norm behind a global pooling, as in DeepLab's head."""
+    """Batch norm after a global pooling, as in DeepLab's head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +118,7 @@ class Pooling(nn.Module):
 
 
 @pytest.mark.parametrize("method", [Supervised, ClassMix])
-def test_a_labeled_batch_of_one_is_refused_for_pooled_batch_norm(
+def test_a_labeled_batch_of_one_is_refused_for_batch_norm_after_pooling(
     method: type[Supervised],
 ) -> None:
     with pytest.raises(
@@ -131,14 +135,14 @@ def test_a_labeled_batch_of_one_trains_without_pooling() -> None:
     assert fit(tiny.batch(labeled=1)) == 1
 
 
-def test_wrong_labels_in_validation_name_the_batch() -> None:
+def test_the_error_for_a_label_out_of_range_names_the_validation_batch() -> None:
     batch = {"image": torch.zeros(1, 3, 4, 4), "label": torch.full((1, 4, 4), 9)}
     model = Supervised(tiny.CLASSES, network=tiny.network())
     with pytest.raises(ValueError, match=r"got \[9\] in val batch 0"):
         tiny.trainer().validate(model, tiny.loader(batch), verbose=False)
 
 
-def test_too_few_classes_for_the_data_are_refused() -> None:
+def test_a_num_classes_smaller_than_the_labels_need_is_refused() -> None:
     data = StreetScenesDataModule(2, 2, val=1, size=(32, 48), batch_size=2)
     model = Supervised(4, network=nn.Conv2d(3, 4, 1))
     with pytest.raises(

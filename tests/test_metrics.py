@@ -20,7 +20,7 @@ def updated(num_classes: int, predicted: Tensor, truth: Tensor) -> MetricCollect
     return metrics
 
 
-def test_metrics_of_a_case_to_check_by_hand() -> None:
+def test_metrics_of_a_case_checked_by_hand() -> None:
     truth = torch.tensor([[0, 1, 1, 255]])
     scores = updated(3, torch.tensor([[0, 0, 1, 1]]), truth).compute()
     expected = torch.tensor([0.5, 0.5, torch.nan])

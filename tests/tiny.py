@@ -1,4 +1,4 @@
-"""A data set and a network so small that a fit takes a fraction of a second."""
+"""A data set, network and Trainer with which a fit takes a fraction of a second."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def pairs(count: int, *, size: tuple[int, int] = (8, 8), seed: int = 0) -> list[
 
 
 def data(labeled: int = 6, unlabeled: int = 10, **options: Any) -> Any:
-    """Pair ``labeled`` with ``unlabeled`` such images, in batches of two."""
+    """Make a data module of ``labeled`` and ``unlabeled`` images, in batches of two."""
     return SemiSupervisedDataModule(
         pairs(labeled),
         pairs(unlabeled, seed=1),
@@ -38,7 +38,7 @@ def network(*, norm: bool = True) -> nn.Sequential:
 
 
 def trainer(**options: Any) -> Trainer:
-    """Make a Trainer that writes nothing and says nothing."""
+    """Make a Trainer that writes no files and prints nothing."""
     return Trainer(
         **{
             "accelerator": ACCELERATOR,
@@ -56,12 +56,17 @@ def trainer(**options: Any) -> Trainer:
 def batch(
     labeled: int = 2, unlabeled: int = 2, size: tuple[int, int] = (8, 8)
 ) -> dict[str, dict[str, Tensor]]:
-    """Make one batch by the batch contract, without ``valid``."""
+    """Make a batch that follows the batch contract, without ``valid``."""
     image, label = map(torch.stack, zip(*pairs(labeled, size=size), strict=True))
-    other = torch.stack([item[0] for item in pairs(unlabeled, size=size, seed=1)])
-    return {"labeled": {"image": image, "label": label}, "unlabeled": {"image": other}}
+    unlabeled_image = torch.stack(
+        [item[0] for item in pairs(unlabeled, size=size, seed=1)]
+    )
+    return {
+        "labeled": {"image": image, "label": label},
+        "unlabeled": {"image": unlabeled_image},
+    }
 
 
 def loader(*batches: Any) -> DataLoader[Any]:
-    """Make a loader that hands out the given batches."""
+    """Make a loader that yields the given batches."""
     return DataLoader(dataset=batches, batch_size=None)  # type: ignore[arg-type]

@@ -23,31 +23,32 @@ def module(**options: Any) -> Any:
     return ClassMix(tiny.CLASSES, **defaults | options)
 
 
-def doubles(network: nn.Module) -> dict[str, Tensor]:
+def float64_state(network: nn.Module) -> dict[str, Tensor]:
     return {key: value.double() for key, value in network.state_dict().items()}
 
 
-class Watch(Callback):
+class Reference(Callback):
     """Average the student by the formula in float64, at every optimizer step."""
 
     def __init__(self, decay: float) -> None:
-        self.decay, self.steps = decay, 0
-        self.moves: list[bool] = []
+        self.decay = decay
+        self.steps = 0
+        self.changes: list[bool] = []
         self.errors: list[float] = []
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.average = doubles(pl_module.student)
-        self.teacher = doubles(pl_module.teacher.network)
+        self.average = float64_state(pl_module.student)
+        self.teacher = float64_state(pl_module.teacher.network)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         if trainer.global_step > self.steps:
             decay = min(1 - 1 / (self.steps + 1), self.decay)
             for key, value in pl_module.student.state_dict().items():
-                past = decay if value.is_floating_point() else 0.0
-                self.average[key] = past * self.average[key] + (1 - past) * value
+                share = decay if value.is_floating_point() else 0.0
+                self.average[key] = share * self.average[key] + (1 - share) * value
             self.steps += 1
-        teacher = doubles(pl_module.teacher.network)
-        self.moves.append(
+        teacher = float64_state(pl_module.teacher.network)
+        self.changes.append(
             any(not torch.equal(teacher[k], self.teacher[k]) for k in teacher)
         )
         self.errors += [
@@ -57,62 +58,66 @@ class Watch(Callback):
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_teacher_follows_the_formula_in_parameters_and_statistics(mode: str) -> None:
-    watch, callback = Watch(decay=0.9), EMATeacher(0.9, average_buffers=True)
-    trainer = tiny.trainer(max_steps=20, callbacks=[callback, watch])
+def test_the_teacher_is_the_average_of_parameters_and_batch_norm_statistics(
+    mode: str,
+) -> None:
+    reference = Reference(decay=0.9)
+    callback = EMATeacher(0.9, average_buffers=True)
+    trainer = tiny.trainer(max_steps=20, callbacks=[callback, reference])
     trainer.fit(module(teacher_mode=mode), tiny.data())
-    assert watch.steps == 20
-    assert max(watch.errors) < 1e-5
+    assert reference.steps == 20
+    assert max(reference.errors) < 1e-5
 
 
-def test_teacher_moves_once_per_optimizer_step_under_accumulation() -> None:
-    watch = Watch(decay=0.9)
+def test_the_teacher_is_updated_once_per_optimizer_step_under_accumulation() -> None:
+    reference = Reference(decay=0.9)
     options = {"max_steps": -1, "max_epochs": 1, "accumulate_grad_batches": 2}
-    trainer = tiny.trainer(callbacks=[EMATeacher(0.9), watch], **options)
-    trainer.fit(module(), tiny.data())  # five batches: the last window is short
-    assert watch.moves == [False, True, False, True, True]
-    assert max(watch.errors) < 1e-5
+    trainer = tiny.trainer(callbacks=[EMATeacher(0.9), reference], **options)
+    trainer.fit(module(), tiny.data())  # five batches: the last step has one
+    assert reference.changes == [False, True, False, True, True]
+    assert max(reference.errors) < 1e-5
 
 
-def test_first_update_copies_the_student() -> None:
+def test_the_first_update_copies_the_student() -> None:
     model = module()
     tiny.trainer(max_steps=1).fit(model, tiny.data())
     student, teacher = model.student.state_dict(), model.teacher.network.state_dict()
     assert all(torch.equal(student[key], teacher[key]) for key in student)
 
 
-def test_fit_starts_from_a_copy_of_the_student() -> None:
+def test_the_teacher_is_a_copy_of_the_student_when_a_fit_starts() -> None:
     model = module()
     with torch.no_grad():
         for parameter in model.teacher.parameters():
             parameter.fill_(7.0)
-    alike: list[bool] = []
+    equal: list[bool] = []
 
-    class Look(Callback):
+    class CompareNetworks(Callback):
         def on_sanity_check_start(self, trainer: Any, pl_module: Any) -> None:
             student = pl_module.student.state_dict()
             teacher = pl_module.teacher.network.state_dict()
-            alike.append(
+            equal.append(
                 all(torch.equal(student[key], teacher[key]) for key in student)
             )
 
-    tiny.trainer(callbacks=[Look()]).fit(model, tiny.data())
-    assert alike == [True]
+    tiny.trainer(callbacks=[CompareNetworks()]).fit(model, tiny.data())
+    assert equal == [True]
 
 
-def test_buffers_stay_the_teachers_own_if_they_are_not_averaged() -> None:
+def test_without_average_buffers_only_parameters_are_averaged() -> None:
     model = module(teacher_mode="train")
-    watch = Watch(decay=0.9)
-    callbacks = [EMATeacher(0.9, average_buffers=False), watch]
+    reference = Reference(decay=0.9)
+    callbacks = [EMATeacher(0.9, average_buffers=False), reference]
     tiny.trainer(max_steps=6, callbacks=callbacks).fit(model, tiny.data())
-    teacher, average = doubles(model.teacher.network), watch.average
+    teacher = float64_state(model.teacher.network)
+    average = reference.average
     parameters = {key for key, _ in model.teacher.network.named_parameters()}
     for key in teacher:
-        near = torch.allclose(teacher[key], average[key], atol=1e-5)
-        assert near == (key in parameters)
+        close = torch.allclose(teacher[key], average[key], atol=1e-5)
+        assert close == (key in parameters)
 
 
-def test_statistics_that_would_never_move_are_refused() -> None:
+def test_average_buffers_false_is_refused_for_a_teacher_in_eval_mode() -> None:
     trainer = tiny.trainer(callbacks=[EMATeacher(average_buffers=False)])
     with pytest.raises(ValueError, match=r"average_buffers must be True .* got False"):
         trainer.fit(module(teacher_mode="eval"), tiny.data())
@@ -120,12 +125,13 @@ def test_statistics_that_would_never_move_are_refused() -> None:
     trainer.fit(module(network=tiny.network(norm=False)), tiny.data())
 
 
-class OnesOwn(LightningModule):
-    """A module of somebody else, with a student and a teacher."""
+class ForeignModule(LightningModule):
+    """A module of another package, with a student and a teacher."""
 
     def __init__(self, teacher: nn.Module) -> None:
         super().__init__()
-        self.student, self.teacher = tiny.network(), teacher
+        self.student = tiny.network()
+        self.teacher = teacher
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         loss: Tensor = self.student(batch["labeled"]["image"]).square().mean()
@@ -135,15 +141,15 @@ class OnesOwn(LightningModule):
         return torch.optim.SGD(self.student.parameters(), lr=0.1)
 
 
-def test_callback_serves_modules_of_ones_own() -> None:
-    model = OnesOwn(tiny.network())
+def test_the_callback_updates_the_teacher_of_a_module_of_another_package() -> None:
+    model = ForeignModule(tiny.network())
     trainer = tiny.trainer(max_steps=1, callbacks=[EMATeacher()])
     trainer.fit(model, train_dataloaders=tiny.loader(tiny.batch()))
     student, teacher = model.student.state_dict(), model.teacher.state_dict()
     assert all(torch.equal(student[key], teacher[key]) for key in student)
 
 
-def test_average_of_half_precision_weights_is_kept_in_float32() -> None:
+def test_the_average_of_half_precision_weights_is_kept_in_float32() -> None:
     callback = EMATeacher(decay=0.999)
     callback.updates = 10_000
     student = nn.Linear(1, 1, bias=False).bfloat16()
@@ -154,11 +160,11 @@ def test_average_of_half_precision_weights_is_kept_in_float32() -> None:
     callback._keep_averages(teacher)
     for _ in range(1000):
         callback._update(student, teacher)
-    # In bfloat16 itself, 0.5 + 0.001 * 0.5 rounds back to 0.5 for ever.
+    # In bfloat16, 0.5 + 0.001 * 0.5 is rounded to 0.5: the average would not change.
     assert teacher.weight.item() == pytest.approx(1 - 0.5 * 0.999**1000, abs=0.01)
 
 
-def test_averages_of_a_bf16_run_are_saved_and_resumed_in_float32(
+def test_averages_of_a_bfloat16_run_are_saved_and_resumed_in_float32(
     tmp_path: Path,
 ) -> None:
     model, callback = module(), EMATeacher(0.99)
@@ -180,7 +186,7 @@ def test_averages_of_a_bf16_run_are_saved_and_resumed_in_float32(
     assert torch.equal(resumed._averages["network.0.weight"], average)
 
 
-def test_teacher_needs_no_gradient_and_is_in_no_optimizer() -> None:
+def test_teacher_parameters_need_no_gradient_and_are_in_no_optimizer() -> None:
     model = module()
     model.unfreeze()
     trainer = tiny.trainer()
@@ -194,20 +200,22 @@ def test_teacher_needs_no_gradient_and_is_in_no_optimizer() -> None:
     assert trained == {id(parameter) for parameter in model.student.parameters()}
 
 
-def test_student_is_in_train_mode_during_fit_whatever_was_called_before() -> None:
+def test_the_student_is_in_train_mode_during_a_fit_after_eval_was_called() -> None:
     model = module().eval()
-    seen: list[bool] = []
+    modes: list[bool] = []
 
-    class Look(Callback):
+    class StudentMode(Callback):
         def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-            seen.append(all(part.training for part in pl_module.student.modules()))
+            modes.append(all(layer.training for layer in pl_module.student.modules()))
 
     options = {"val_check_interval": 1, "max_steps": 4}
-    tiny.trainer(callbacks=[Look()], **options).fit(model, tiny.data())
-    assert seen == [True] * 4
+    tiny.trainer(callbacks=[StudentMode()], **options).fit(model, tiny.data())
+    assert modes == [True] * 4
 
 
-def test_resumed_run_keeps_its_teacher_and_its_warm_up(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_teacher_and_its_number_of_updates(
+    tmp_path: Path,
+) -> None:
     trainer = tiny.trainer(max_steps=3, callbacks=[EMATeacher(0.99)])
     trainer.fit(module(), tiny.data())
     trainer.save_checkpoint(tmp_path / "half.ckpt")
@@ -218,8 +226,7 @@ def test_resumed_run_keeps_its_teacher_and_its_warm_up(tmp_path: Path) -> None:
     trainer = tiny.trainer(max_steps=6, callbacks=[callback])
     trainer.fit(resumed, tiny.data(), ckpt_path=str(tmp_path / "half.ckpt"))
     assert callback.updates == 6
-    # The schedule of the first half was another one, so the weights differ; the teacher
-    # must nonetheless not be the student.
+    # The teacher of the checkpoint must not be replaced by a copy of the student.
     student, teacher = (
         resumed.student.state_dict(),
         resumed.teacher.network.state_dict(),
@@ -228,28 +235,28 @@ def test_resumed_run_keeps_its_teacher_and_its_warm_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
-def test_decay_outside_its_range_is_refused(decay: float) -> None:
+def test_a_decay_outside_its_range_is_refused(decay: float) -> None:
     with pytest.raises(ValueError, match=r"decay must be in \[0, 1\), got"):
         EMATeacher(decay)
 
 
-def test_module_without_a_teacher_is_refused() -> None:
+def test_a_module_without_a_teacher_of_the_same_architecture_is_refused() -> None:
     from lightning_classmix import Supervised
 
     model = Supervised(tiny.CLASSES, network=tiny.network())
     with pytest.raises(TypeError, match="the same architecture, got Supervised"):
         tiny.trainer(callbacks=[EMATeacher()]).fit(model, tiny.data())
-    other = OnesOwn(nn.Conv2d(3, 3, 1))
-    with pytest.raises(TypeError, match="the same architecture, got OnesOwn"):
-        tiny.trainer(callbacks=[EMATeacher()]).fit(other, tiny.loader(tiny.batch()))
+    different = ForeignModule(nn.Conv2d(3, 3, 1))
+    with pytest.raises(TypeError, match="the same architecture, got ForeignModule"):
+        tiny.trainer(callbacks=[EMATeacher()]).fit(different, tiny.loader(tiny.batch()))
 
 
-def test_the_decay_is_that_of_the_authors_by_default() -> None:
+def test_the_default_decay_is_that_of_the_authors() -> None:
     assert EMATeacher().decay == 0.99
 
 
 @pytest.mark.parametrize(("mode", "averaged"), [("eval", True), ("train", False)])
-def test_statistics_are_averaged_unless_the_teacher_labels_in_train_mode(
+def test_batch_norm_statistics_are_averaged_unless_teacher_mode_is_train(
     mode: Literal["eval", "train"], averaged: bool
 ) -> None:
     callback = EMATeacher()
@@ -262,7 +269,7 @@ def test_statistics_are_averaged_unless_the_teacher_labels_in_train_mode(
         for net in (module.student, module.teacher)
     )
     assert student.abs().sum() > 0
-    assert bool(teacher.abs().sum() > 0) == averaged  # it never labeled
+    assert bool(teacher.abs().sum() > 0) == averaged  # no pseudo-label was predicted
 
 
 class Failure(Callback):

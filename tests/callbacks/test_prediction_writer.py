@@ -27,7 +27,7 @@ def predict(
     return writer
 
 
-def test_labels_and_overlays_are_written_at_the_size_of_the_image(
+def test_labels_and_overlays_have_the_size_of_the_image(
     tmp_path: Path,
 ) -> None:
     root, new = make_folder(tmp_path / "data"), tmp_path / "new"
@@ -44,18 +44,18 @@ def test_labels_and_overlays_are_written_at_the_size_of_the_image(
             assert (overlay.mode, overlay.size) == ("RGB", (width, height))
 
 
-def test_an_overlay_is_half_image_half_color(tmp_path: Path) -> None:
+def test_an_overlay_is_the_mean_of_image_and_class_color(tmp_path: Path) -> None:
     root, new = make_folder(tmp_path / "data"), tmp_path / "new"
     save_pair(new / "a.png", None)
     predict(root, new, tmp_path / "run", mean=(0.1, 0.3, 0.6))
     label = Image.open(tmp_path / "run/predictions/labels/a.png")
-    half = np.asarray(label.convert("RGB")).astype(float) / 2
-    half += np.asarray(Image.open(new / "a.png")).astype(float) / 2
+    expected = np.asarray(label.convert("RGB")).astype(float) / 2
+    expected += np.asarray(Image.open(new / "a.png")).astype(float) / 2
     overlay = np.asarray(Image.open(tmp_path / "run/predictions/overlays/a.png"))
-    assert np.abs(overlay - half).max() <= 1
+    assert np.abs(overlay - expected).max() <= 1
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_existing_predictions_are_not_overwritten(tmp_path: Path) -> None:
     root, new = make_folder(tmp_path / "data"), tmp_path / "new"
     save_pair(new / "a.png", None)
     predict(root, new, tmp_path / "run")
@@ -66,7 +66,9 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_broken_image_costs_its_own_prediction_only(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_reported_and_the_others_are_predicted(
+    tmp_path: Path,
+) -> None:
     root, new = make_folder(tmp_path / "data"), tmp_path / "new"
     save_pair(new / "a.png", None)
     save_pair(new / "c.png", None)

@@ -7,7 +7,7 @@ from tests import tiny
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test"])
-def test_every_class_of_both_networks_is_printed_once(
+def test_the_table_lists_every_class_with_the_scores_of_both_networks_once(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = ClassMix(
@@ -24,7 +24,7 @@ def test_every_class_of_both_networks_is_printed_once(
         assert f"{100 * scores['miou'].item():.1f}" in printed
 
 
-def test_a_class_that_never_occurs_has_no_score(
+def test_a_class_without_pixels_has_a_dash_for_its_score(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     network = torch.nn.Conv2d(3, tiny.CLASSES + 1, 1)
@@ -36,7 +36,7 @@ def test_a_class_that_never_occurs_has_no_score(
     assert row.split() == ["│", "3", "│", "-", "│", "-", "│"]
 
 
-def test_nothing_is_printed_without_validation(
+def test_no_table_is_printed_without_validation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     module = ClassMix(tiny.CLASSES, network=tiny.network())

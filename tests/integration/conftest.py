@@ -1,4 +1,4 @@
-"""What the tests of the Trainer share."""
+"""Fixtures of the integration tests."""
 
 import pytest
 import torch
@@ -10,6 +10,6 @@ ACCELERATORS = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 
 @pytest.fixture(params=ACCELERATORS)
 def accelerator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let `tiny.trainer` use a CPU, and a GPU too where there is one."""
+    """Run a test with `tiny.trainer` on the CPU, and again on a GPU if there is one."""
     monkeypatch.setattr(tiny, "ACCELERATOR", request.param)
     return str(request.param)

@@ -1,4 +1,4 @@
-"""What one node of a run on several nodes does; torchrun starts it."""
+"""Train on one of two nodes; a script that torchrun starts."""
 
 import sys
 import warnings
@@ -12,8 +12,8 @@ from lightning_classmix import ClassMix
 from tests import tiny
 
 
-class Seen(Callback):
-    """Note the labeled images."""
+class LabeledImages(Callback):
+    """Record the first pixel of every labeled image."""
 
     def __init__(self) -> None:
         self.images: list[float] = []
@@ -26,12 +26,12 @@ class Seen(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Note one pixel of each."""
+        """Record one pixel of each labeled image."""
         self.images += batch["labeled"]["image"][:, 0, 0, 0].tolist()
 
 
 def main(folder: Path) -> None:
-    """Train, and write the teacher down."""
+    """Train, and save the teacher and the recorded pixels."""
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     seed_everything(0)
@@ -41,15 +41,16 @@ def main(folder: Path) -> None:
     trainer: Trainer = tiny.trainer(
         devices=1, num_nodes=2, strategy="ddp", max_steps=10, limit_val_batches=0
     )
-    seen = Seen()
-    trainer.callbacks.insert(0, seen)  # type: ignore[attr-defined]
+    labeled = LabeledImages()
+    trainer.callbacks.insert(0, labeled)  # type: ignore[attr-defined]
     trainer.fit(module, tiny.data(labeled=8, unlabeled=20))
-    place = {"world": trainer.world_size, "node": trainer.node_rank}
-    found = {"teacher": module.teacher.state_dict(), "images": seen.images}
-    torch.save(
-        place | found,
-        folder / f"{trainer.global_rank}.pt",
-    )
+    result = {
+        "world": trainer.world_size,
+        "node": trainer.node_rank,
+        "teacher": module.teacher.state_dict(),
+        "images": labeled.images,
+    }
+    torch.save(result, folder / f"{trainer.global_rank}.pt")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Checkpoints: what loads them, what is in them, and that they are whole."""
+"""Checkpoints: loading, contents, and writing without leaving a partial file."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def saved(folder: Path, **options: Any) -> Path:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_checkpoint_loads_on_a_device(device: str, tmp_path: Path) -> None:
+def test_a_checkpoint_loads_on_every_device(device: str, tmp_path: Path) -> None:
     path = saved(tmp_path)
     module = ClassMix.load_from_checkpoint(
         path, map_location=device, network=tiny.network()
@@ -36,7 +36,7 @@ def test_a_checkpoint_loads_on_a_device(device: str, tmp_path: Path) -> None:
         assert value.cpu().equal(state[key])
 
 
-def test_pretrained_weights_are_not_fetched_again(
+def test_loading_a_checkpoint_does_not_read_pretrained_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"model": "unet", "encoder": "resnet18", "network": None}
@@ -60,14 +60,14 @@ def test_pretrained_weights_are_not_fetched_again(
     tiny.trainer(max_steps=6).fit(new(), tiny.data(), ckpt_path=str(path))
 
 
-def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
-    class Malice:
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+    class Code:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (tmp_path / "ran",)
 
     path = saved(tmp_path)
     content = torch.load(path, weights_only=True)
-    torch.save(content | {"extra": Malice()}, path)
+    torch.save(content | {"extra": Code()}, path)
     module = ClassMix(tiny.CLASSES, network=tiny.network())
     for load in (
         lambda: ClassMix.load_from_checkpoint(path, network=tiny.network()),
@@ -79,14 +79,14 @@ def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_teacher_alone_is_plain_weights(tmp_path: Path) -> None:
+def test_the_weights_of_the_teacher_load_into_a_plain_network(tmp_path: Path) -> None:
     module = ClassMix.load_from_checkpoint(saved(tmp_path), network=tiny.network())
     network: Any = module.teacher.network.network
     torch.save(network.state_dict(), tmp_path / "teacher.pth")
-    alone = tiny.network()
-    alone.load_state_dict(torch.load(tmp_path / "teacher.pth", weights_only=True))
+    plain = tiny.network()
+    plain.load_state_dict(torch.load(tmp_path / "teacher.pth", weights_only=True))
     image = torch.randn(1, 3, 8, 8)
-    assert alone.eval()(image).equal(module.eval()(image))
+    assert plain.eval()(image).equal(module.eval()(image))
 
 
 def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(
@@ -105,34 +105,36 @@ def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(
     assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
 
 
-def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(
+def test_a_checkpoint_is_flushed_to_disk_before_it_is_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
     sync, replace = os.fsync, Path.replace
 
-    def noted_sync(file: int) -> None:
+    def recorded_sync(file: int) -> None:
         calls.append("sync")
         sync(file)
 
-    def noted_replace(old: Path, new: Path) -> Path:
+    def recorded_replace(old: Path, new: Path) -> Path:
         calls.append("rename")
         return replace(old, new)
 
-    monkeypatch.setattr(os, "fsync", noted_sync)
-    monkeypatch.setattr(Path, "replace", noted_replace)
+    monkeypatch.setattr(os, "fsync", recorded_sync)
+    monkeypatch.setattr(Path, "replace", recorded_replace)
     AtomicCheckpointIO().save_checkpoint({"a": torch.ones(2)}, tmp_path / "new/a.ckpt")
     assert calls == ["sync", "rename", "sync"]
     content = torch.load(tmp_path / "new/a.ckpt", weights_only=True)
     assert content["a"].tolist() == [1, 1]
 
 
-def test_it_serves_lightnings_own_callback(tmp_path: Path) -> None:
-    keep = ModelCheckpoint(
+def test_model_checkpoint_writes_through_the_atomic_plugin(tmp_path: Path) -> None:
+    checkpoints = ModelCheckpoint(
         tmp_path, save_last=True, every_n_train_steps=2, save_top_k=1
     )
     trainer = tiny.trainer(
-        callbacks=[keep], enable_checkpointing=True, plugins=[AtomicCheckpointIO()]
+        callbacks=[checkpoints],
+        enable_checkpointing=True,
+        plugins=[AtomicCheckpointIO()],
     )
     trainer.fit(ClassMix(tiny.CLASSES, network=tiny.network()), tiny.data())
     names = sorted(path.name for path in tmp_path.iterdir())

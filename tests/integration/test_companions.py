@@ -1,4 +1,4 @@
-"""The tools that people use beside a module, each run once with ClassMix."""
+"""Tuners, callbacks and loggers of Lightning, each run once with ClassMix."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ def module(**options: Any) -> ClassMix:
     return ClassMix(tiny.CLASSES, **defaults | options)
 
 
-def test_the_rate_finder_suggests_a_rate_and_leaves_the_weights(tmp_path: Path) -> None:
+def test_the_learning_rate_finder_sets_a_rate_and_restores_the_weights(
+    tmp_path: Path,
+) -> None:
     model = module()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     trainer = tiny.trainer(
@@ -48,7 +50,7 @@ def test_the_rate_finder_suggests_a_rate_and_leaves_the_weights(tmp_path: Path) 
     assert trainer.optimizers[0].param_groups[0]["initial_lr"] == model.lr
 
 
-def test_the_rate_finder_tries_and_keeps_the_weights_to_start_from(
+def test_the_learning_rate_finder_starts_from_the_pretrained_weights(
     tmp_path: Path,
 ) -> None:
     encoder: Any = build_model("unet", "resnet18", tiny.CLASSES).encoder
@@ -59,26 +61,28 @@ def test_the_rate_finder_tries_and_keeps_the_weights_to_start_from(
         encoder="resnet18",
         encoder_weights=str(tmp_path / "encoder.pth"),
     )
-    keep = {"default_root_dir": tmp_path, "enable_checkpointing": True}
-    trainer = tiny.trainer(max_steps=-1, max_epochs=2, **keep)
+    options = {"default_root_dir": tmp_path, "enable_checkpointing": True}
+    trainer = tiny.trainer(max_steps=-1, max_epochs=2, **options)
     Tuner(trainer).lr_find(model, tiny.data(), num_training=8, min_lr=1e-9)
-    found: Any = model.student.encoder
-    assert found.conv1.weight.equal(encoder.conv1.weight.to(model.device))
+    trained: Any = model.student.encoder
+    assert trained.conv1.weight.equal(encoder.conv1.weight.to(model.device))
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using")
-def test_the_batch_size_finder_doubles_both_batches(tmp_path: Path) -> None:
+def test_the_batch_size_finder_scales_labeled_and_unlabeled_batches(
+    tmp_path: Path,
+) -> None:
     data = tiny.data(labeled=64, unlabeled=64)
     trainer = tiny.trainer(
         default_root_dir=tmp_path, enable_checkpointing=True, max_steps=-1, max_epochs=1
     )
-    found = Tuner(trainer).scale_batch_size(
+    batch_size = Tuner(trainer).scale_batch_size(
         module(), datamodule=data, init_val=4, max_trials=2, steps_per_trial=1
     )
-    assert found == data.batch_size == data.unlabeled_batch_size == 8
+    assert batch_size == data.batch_size == data.unlabeled_batch_size == 8
 
 
-def test_a_summary_names_student_and_teacher(
+def test_the_model_summary_lists_student_and_teacher(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     callback = ModelSummary(max_depth=2)
@@ -88,11 +92,11 @@ def test_a_summary_names_student_and_teacher(
 
 
 @pytest.mark.filterwarnings("ignore:When using the `ThroughputMonitor`")
-def test_throughput_is_measured(tmp_path: Path) -> None:
-    def size(batch: Any) -> int:
+def test_the_throughput_monitor_logs_samples_per_second(tmp_path: Path) -> None:
+    def batch_size(batch: Any) -> int:
         return len(batch.get("labeled", batch)["image"])
 
-    monitor = ThroughputMonitor(batch_size_fn=size, window_size=3)
+    monitor = ThroughputMonitor(batch_size_fn=batch_size, window_size=3)
     logger = CSVLogger(tmp_path)
     trainer = tiny.trainer(
         max_steps=9, callbacks=[monitor], logger=logger, log_every_n_steps=3
@@ -104,14 +108,14 @@ def test_throughput_is_measured(tmp_path: Path) -> None:
     )
 
 
-def test_early_stopping_watches_the_score() -> None:
+def test_early_stopping_monitors_val_miou() -> None:
     stopper = EarlyStopping("val_miou", mode="max", patience=2, min_delta=1.0)
     trainer = tiny.trainer(max_steps=-1, max_epochs=9, callbacks=[stopper])
     trainer.fit(module(), tiny.data())
     assert trainer.current_epoch == 3
 
 
-def test_the_rate_is_logged(tmp_path: Path) -> None:
+def test_the_learning_rate_monitor_logs_the_rate(tmp_path: Path) -> None:
     logger = CSVLogger(tmp_path)
     trainer = tiny.trainer(
         callbacks=[LearningRateMonitor()], logger=logger, log_every_n_steps=1
@@ -121,17 +125,18 @@ def test_the_rate_is_logged(tmp_path: Path) -> None:
     assert "lr-" in header
 
 
-def test_a_backbone_is_frozen_then_thawed_and_the_teacher_follows() -> None:
+def test_backbone_finetuning_freezes_and_unfreezes_the_teachers_encoder_too() -> None:
     class Network(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.encoder, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1)
+            self.encoder = nn.Conv2d(3, 4, 1)
+            self.head = nn.Conv2d(4, 3, 1)
 
         def forward(self, image: torch.Tensor) -> torch.Tensor:
-            answer: torch.Tensor = self.head(self.encoder(image))
-            return answer
+            logits: torch.Tensor = self.head(self.encoder(image))
+            return logits
 
-    class Moves(Callback):
+    class EncoderWeights(Callback):
         def __init__(self) -> None:
             self.weights: list[torch.Tensor] = []
 
@@ -139,18 +144,20 @@ def test_a_backbone_is_frozen_then_thawed_and_the_teacher_follows() -> None:
             encoder = pl_module.teacher.network.encoder
             self.weights.append(encoder.weight.clone())
 
-    moves = Moves()
+    recorded = EncoderWeights()
     finetuning = BackboneFinetuning(unfreeze_backbone_at_epoch=2, verbose=False)
-    trainer = tiny.trainer(max_steps=-1, max_epochs=4, callbacks=[finetuning, moves])
+    trainer = tiny.trainer(max_steps=-1, max_epochs=4, callbacks=[finetuning, recorded])
     trainer.fit(module(network=Network(), lr=0.1), tiny.data())
-    first, second, third, fourth = moves.weights
+    first, second, third, fourth = recorded.weights
     assert first.equal(second)
     assert not second.equal(third)
     assert not third.equal(fourth)
 
 
 @pytest.mark.parametrize("kind", [CSVLogger, TensorBoardLogger])
-def test_loggers_take_everything_that_is_logged(kind: Any, tmp_path: Path) -> None:
+def test_loggers_write_losses_scores_and_scores_per_class(
+    kind: Any, tmp_path: Path
+) -> None:
     logger = kind(tmp_path)
     trainer = tiny.trainer(logger=logger, log_every_n_steps=1, val_check_interval=2)
     trainer.fit(module(class_names=["sky", "road", "tree"]), tiny.data())
@@ -160,7 +167,7 @@ def test_loggers_take_everything_that_is_logged(kind: Any, tmp_path: Path) -> No
         assert key.encode() in logged
 
 
-def test_weights_and_biases_offline(
+def test_weights_and_biases_logs_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("wandb", reason="wandb is not installed")

@@ -1,4 +1,4 @@
-"""``torch.compile`` and channels last, as arguments."""
+"""The arguments ``compile`` and ``channels_last``."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.usefixtures("accelerator")
 
 
 class Losses(Callback):
-    """Keep every loss."""
+    """Record the loss of every step."""
 
     def __init__(self) -> None:
-        self.seen: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
 
     def on_train_batch_end(
         self,
@@ -25,7 +25,7 @@ class Losses(Callback):
         outputs: Any,
         *_: object,
     ) -> None:
-        self.seen.append(outputs["loss"].detach())
+        self.values.append(outputs["loss"].detach())
 
 
 def fit(**options: Any) -> tuple[torch.Tensor, ClassMix]:
@@ -39,25 +39,25 @@ def fit(**options: Any) -> tuple[torch.Tensor, ClassMix]:
     losses = Losses()
     trainer = tiny.trainer(max_steps=4, callbacks=[losses], limit_val_batches=0)
     trainer.fit(module, tiny.data())
-    return torch.stack(losses.seen), module
+    return torch.stack(losses.values), module
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # whatever the compiler has to say
-def test_compiled_networks_give_the_same_losses_and_plain_names() -> None:
+@pytest.mark.filterwarnings("default")  # the compiler issues warnings of its own
+def test_compile_changes_neither_losses_nor_names_of_the_weights() -> None:
     plain, module = fit()
-    compiled, other = fit(compile=True)
+    compiled, compiled_module = fit(compile=True)
     torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5)
-    assert other.state_dict().keys() == module.state_dict().keys()
-    for network in (other.student, other.teacher.network):
+    assert compiled_module.state_dict().keys() == module.state_dict().keys()
+    for network in (compiled_module.student, compiled_module.teacher.network):
         assert network._compiled_call_impl is not None
     assert module.student._compiled_call_impl is None
 
 
-def test_weights_are_kept_channels_last_and_give_the_same_losses() -> None:
+def test_channels_last_sets_the_memory_format_and_does_not_change_losses() -> None:
     plain, _ = fit()
-    last, module = fit(channels_last=True)
-    torch.testing.assert_close(last, plain, rtol=1e-4, atol=1e-5)
+    channels_last, module = fit(channels_last=True)
+    torch.testing.assert_close(channels_last, plain, rtol=1e-4, atol=1e-5)
     for network in (module.student, module.teacher.network):
         for parameter in network.parameters():
             if parameter.ndim == 4:

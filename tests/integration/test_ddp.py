@@ -1,4 +1,4 @@
-"""Two processes with gloo; what each of them saw, it writes down."""
+"""Distributed training and evaluation in two processes, with the gloo backend."""
 
 import copy
 import os
@@ -24,12 +24,16 @@ from tests import tiny
 from tests.images import make_folder
 
 
-class Diary(Callback):
-    """Write down what each rank saw, and its gradients and weights."""
+class Recorder(Callback):
+    """Save the batches, gradients, targets and weights of each rank."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.seen: dict[str, list[Any]] = {"batch": [], "gradients": [], "target": []}
+        self.recorded: dict[str, list[Any]] = {
+            "batch": [],
+            "gradients": [],
+            "target": [],
+        }
 
     def on_before_optimizer_step(
         self,
@@ -38,7 +42,7 @@ class Diary(Callback):
         optimizer: object,
     ) -> None:
         gradients = [p.grad.clone() for p in pl_module.student.parameters()]
-        self.seen["gradients"].append(gradients)
+        self.recorded["gradients"].append(gradients)
 
     def on_train_batch_end(
         self,
@@ -48,9 +52,9 @@ class Diary(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self.seen["batch"].append(copy.deepcopy(batch))
+        self.recorded["batch"].append(copy.deepcopy(batch))
         if "target" in outputs:
-            self.seen["target"].append(outputs["target"].clone())
+            self.recorded["target"].append(outputs["target"].clone())
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         states = {
@@ -58,12 +62,12 @@ class Diary(Callback):
             "teacher": pl_module.teacher.state_dict(),
             "scores": dict(trainer.callback_metrics),
         }
-        torch.save(self.seen | states, self.folder / f"{trainer.global_rank}.pt")
+        torch.save(self.recorded | states, self.folder / f"{trainer.global_rank}.pt")
 
 
 def fit(tmp_path: Path, module: Any, data: Any, **options: Any) -> list[Any]:
-    """Train on two processes; return what each saw."""
-    callbacks = [Diary(tmp_path), *options.pop("callbacks", [])]
+    """Train in two processes; return the records of both ranks."""
+    callbacks = [Recorder(tmp_path), *options.pop("callbacks", [])]
     trainer = tiny.trainer(
         devices=2,
         strategy="ddp_fork",  # unused parameters would be an error
@@ -81,30 +85,32 @@ def module(**options: Any) -> ClassMix:
     return ClassMix(tiny.CLASSES, **defaults | options)
 
 
-def test_teachers_are_the_same_on_both_ranks_and_masks_are_not(tmp_path: Path) -> None:
-    one, other = fit(tmp_path, module(), tiny.data(labeled=8, unlabeled=20))
+def test_both_ranks_have_the_same_teacher_and_draw_different_masks(
+    tmp_path: Path,
+) -> None:
+    first, second = fit(tmp_path, module(), tiny.data(labeled=8, unlabeled=20))
     parameters = [name for name, _ in module().teacher.named_parameters()]
     for name in parameters:
-        assert one["teacher"][name].equal(other["teacher"][name]), name
-    assert len(one["target"]) == 49
-    pairs = zip(one["target"], other["target"], strict=True)
-    assert not any(first.equal(second) for first, second in pairs)
+        assert first["teacher"][name].equal(second["teacher"][name]), name
+    assert len(first["target"]) == 49
+    pairs = zip(first["target"], second["target"], strict=True)
+    assert not any(torch.equal(*pair) for pair in pairs)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_statistics_of_the_teachers_are_the_same_too(
+def test_both_ranks_have_the_same_batch_norm_statistics_in_the_teacher(
     tmp_path: Path, accumulate: int
 ) -> None:
     data = tiny.data(labeled=8, unlabeled=20)
     options = {"max_steps": 6, "accumulate_grad_batches": accumulate}
-    one, other = fit(tmp_path, module(), data, **options)
-    assert any("running_mean" in name for name in one["teacher"])
-    for name, value in one["teacher"].items():
-        assert value.equal(other["teacher"][name]), name
+    first, second = fit(tmp_path, module(), data, **options)
+    assert any("running_mean" in name for name in first["teacher"])
+    for name, value in first["teacher"].items():
+        assert value.equal(second["teacher"][name]), name
 
 
-def test_a_loss_that_is_no_number_on_one_rank_stops_both(tmp_path: Path) -> None:
-    class Poisoned(FiniteLoss):
+def test_a_nan_loss_on_one_rank_stops_both_ranks(tmp_path: Path) -> None:
+    class NaNOnRankOne(FiniteLoss):
         def check(self, trainer: Trainer, tensors: dict[str, Tensor]) -> None:
             if (trainer.global_rank, trainer.global_step) == (1, 3):
                 tensors = {"train_loss": torch.tensor(torch.nan)}
@@ -112,11 +118,13 @@ def test_a_loss_that_is_no_number_on_one_rank_stops_both(tmp_path: Path) -> None
                 super().check(trainer, tensors)
             except FloatingPointError as error:
                 (tmp_path / f"{trainer.global_rank}.txt").write_text(str(error))
-                time.sleep(0.5)  # a rank that fails ends the other
+                time.sleep(
+                    0.5
+                )  # a rank that fails kills the other, which must write its file first
                 raise
 
     data = tiny.data(labeled=8, unlabeled=20)
-    options = {"log_every_n_steps": 3, "callbacks": [Poisoned()]}
+    options = {"log_every_n_steps": 3, "callbacks": [NaNOnRankOne()]}
     with pytest.raises(Exception, match="losses must be finite"):
         fit(tmp_path, module(), data, **options)
     assert "others on another device at step 3" in (tmp_path / "0.txt").read_text()
@@ -134,8 +142,8 @@ def test_masks_differ_between_ranks_even_for_the_same_images() -> None:
     assert not masks[0].equal(masks[1])
 
 
-def test_gradients_are_the_mean_over_the_half_batches(tmp_path: Path) -> None:
-    def given() -> ClassMix:
+def test_gradients_are_the_mean_of_the_gradients_of_both_ranks(tmp_path: Path) -> None:
+    def deterministic_module() -> ClassMix:
         seed_everything(0, verbose=False)
         model = module(
             network=tiny.network(norm=False), labeled_only_steps=0, ramp_steps=0
@@ -145,17 +153,17 @@ def test_gradients_are_the_mean_over_the_half_batches(tmp_path: Path) -> None:
         model.augment = nn.Identity()
         return model
 
-    ranks = fit(tmp_path, given(), tiny.data(), max_steps=1)
-    parts = []
+    ranks = fit(tmp_path, deterministic_module(), tiny.data(), max_steps=1)
+    gradients = []
     for rank in ranks:
-        alone = given()
-        torch.autograd.backward(alone.training_step(rank["batch"][0], 0)["loss"])
-        parts.append([_gradient(p) for p in alone.student.parameters()])
-    for index, (half, other) in enumerate(zip(*parts, strict=True)):
+        single = deterministic_module()
+        torch.autograd.backward(single.training_step(rank["batch"][0], 0)["loss"])
+        gradients.append([_gradient(p) for p in single.student.parameters()])
+    for index, pair in enumerate(zip(*gradients, strict=True)):
         for rank in ranks:
-            expected = (half + other) / 2
+            expected = (pair[0] + pair[1]) / 2
             torch.testing.assert_close(rank["gradients"][0][index], expected)
-    assert not parts[0][0].equal(parts[1][0])
+    assert not gradients[0][0].equal(gradients[1][0])
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
@@ -163,21 +171,23 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     return parameter.grad
 
 
-def test_labeled_images_are_shuffled_every_pass_and_disjoint(tmp_path: Path) -> None:
+def test_ranks_read_disjoint_labeled_images_in_a_new_order_in_every_pass(
+    tmp_path: Path,
+) -> None:
     ranks = fit(tmp_path, module(), tiny.data(labeled=8, unlabeled=20), max_steps=20)
-    seen = torch.stack(
+    pixels = torch.stack(
         [
             torch.stack([b["labeled"]["image"][:, 0, 0, 0] for b in rank["batch"]])
             for rank in ranks
         ]
     )  # (rank, step, image): two steps of two images on two ranks make a pass
-    passes = seen.transpose(0, 1).reshape(10, 8)
-    assert all(len(set(one.tolist())) == 8 for one in passes)
-    assert len({tuple(one.tolist()) for one in passes}) == 10
+    passes = pixels.transpose(0, 1).reshape(10, 8)
+    assert all(len(set(order.tolist())) == 8 for order in passes)
+    assert len({tuple(order.tolist()) for order in passes}) == 10
 
 
-class WhoReads:
-    """Images that hold the number of the process that read them."""
+class ProcessIds:
+    """Data set whose images hold the id of the process that reads them."""
 
     def __len__(self) -> int:
         return 8
@@ -188,9 +198,9 @@ class WhoReads:
 
 
 @pytest.mark.slow
-def test_no_worker_is_started_twice(tmp_path: Path) -> None:
+def test_workers_of_each_rank_are_started_once(tmp_path: Path) -> None:
     data = SemiSupervisedDataModule(
-        WhoReads(), WhoReads(), batch_size=2, num_workers=1, steps_per_epoch=3
+        ProcessIds(), ProcessIds(), batch_size=2, num_workers=1, steps_per_epoch=3
     )
     ranks = fit(tmp_path, module(), data, max_steps=12)
     for part in ("labeled", "unlabeled"):
@@ -198,12 +208,12 @@ def test_no_worker_is_started_twice(tmp_path: Path) -> None:
             {b[part]["image"].flatten()[0].item() for b in rank["batch"]}
             for rank in ranks
         ]
-        assert [len(one) for one in workers] == [1, 1]
+        assert [len(ids) for ids in workers] == [1, 1]
         assert workers[0] != workers[1]
 
 
 @pytest.mark.parametrize("images", [2, 5])
-def test_scores_are_those_of_one_process(images: int) -> None:
+def test_scores_of_two_processes_equal_those_of_one(images: int) -> None:
     def data() -> SemiSupervisedDataModule:
         pairs = tiny.pairs(images, seed=2)
         return SemiSupervisedDataModule(
@@ -212,23 +222,23 @@ def test_scores_are_those_of_one_process(images: int) -> None:
 
     model = module()
     for method in ("validate", "test"):
-        (alone,) = getattr(tiny.trainer(), method)(model, data(), verbose=False)
+        (single,) = getattr(tiny.trainer(), method)(model, data(), verbose=False)
         trainer = tiny.trainer(devices=2, strategy="ddp_fork")
         (together,) = getattr(trainer, method)(model, data(), verbose=False)
-        assert alone.keys() == together.keys()
-        for key in alone:
-            assert together[key] == pytest.approx(alone[key], rel=1e-6), key
+        assert single.keys() == together.keys()
+        for key in single:
+            assert together[key] == pytest.approx(single[key], rel=1e-6), key
 
 
-def test_fewer_images_than_devices_are_refused() -> None:
+def test_fewer_validation_images_than_devices_are_refused() -> None:
     data = SemiSupervisedDataModule(tiny.pairs(4), val=tiny.pairs(1), batch_size=2)
     trainer = tiny.trainer(devices=2, strategy="ddp_fork")
     with pytest.raises(Exception, match="an image for each of 2 devices, got 1"):
         trainer.validate(module(), data, verbose=False)
 
 
-def test_scores_in_a_fit_are_those_of_the_checkpoint(tmp_path: Path) -> None:
-    keep = ModelCheckpoint(tmp_path, "kept")
+def test_scores_of_a_fit_equal_those_of_its_checkpoint(tmp_path: Path) -> None:
+    checkpoints = ModelCheckpoint(tmp_path, "kept")
     ranks = fit(
         tmp_path,
         module(lr=0.1),
@@ -236,19 +246,19 @@ def test_scores_in_a_fit_are_those_of_the_checkpoint(tmp_path: Path) -> None:
         max_steps=6,
         limit_val_batches=1.0,
         val_check_interval=1,
-        callbacks=[keep],
+        callbacks=[checkpoints],
         enable_checkpointing=True,
     )
     assert ranks[0]["scores"]["val_miou"] == ranks[1]["scores"]["val_miou"]
     saved = ClassMix.load_from_checkpoint(
         tmp_path / "kept.ckpt", network=tiny.network()
     )
-    (alone,) = tiny.trainer().validate(saved, tiny.data(), verbose=False)
+    (single,) = tiny.trainer().validate(saved, tiny.data(), verbose=False)
     for key in ("val_miou_student", "val_miou_teacher", "val_loss"):
-        assert ranks[0]["scores"][key].item() == pytest.approx(alone[key], rel=1e-5)
+        assert ranks[0]["scores"][key].item() == pytest.approx(single[key], rel=1e-5)
 
 
-def test_a_teacher_with_synchronized_norm_labels_without_a_collective(
+def test_a_teacher_with_synchronized_batch_norm_labels_without_collectives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = module()
@@ -270,8 +280,8 @@ def test_a_teacher_with_synchronized_norm_labels_without_a_collective(
     assert issubclass(type(converted), Supervised)
 
 
-class Tally(PredictionWriter):
-    """Write down what each rank knows at the end."""
+class SavedCounts(PredictionWriter):
+    """Save the counts and faults of each rank."""
 
     def on_predict_end(self, trainer: Trainer, pl_module: Any) -> None:
         super().on_predict_end(trainer, pl_module)
@@ -279,12 +289,12 @@ class Tally(PredictionWriter):
         torch.save((self.written, self.faults), path)
 
 
-def test_every_rank_knows_of_all_predictions_and_faults(tmp_path: Path) -> None:
+def test_every_rank_has_the_count_and_the_faults_of_all_ranks(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data", unlabeled=7)
     (root / "unlabeled/u3.png").write_bytes(b"no image")
     data = FolderDataModule(root, num_workers=0)
     trainer = tiny.trainer(
-        devices=2, strategy="ddp_fork", callbacks=[Tally(str(tmp_path))]
+        devices=2, strategy="ddp_fork", callbacks=[SavedCounts(str(tmp_path))]
     )
     trainer.predict(
         Supervised(3, network=tiny.network()), data, return_predictions=False

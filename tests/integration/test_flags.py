@@ -1,4 +1,4 @@
-"""Whatever the Trainer is told, the teacher moves as often as the optimizer."""
+"""The teacher is updated once per optimizer step under all Trainer options."""
 
 from typing import Any
 
@@ -14,26 +14,26 @@ pytestmark = pytest.mark.usefixtures("accelerator")
 
 
 class Counts(Callback):
-    """Count optimizer steps, and the moves of the teacher's weights."""
+    """Count optimizer steps, and changes of the teacher's weights."""
 
     def __init__(self) -> None:
-        self.steps = self.moves = 0
+        self.steps = self.changes = 0
         self.copied = False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.before = pl_module.teacher.network.network[0].weight.clone()
         (optimizer,) = trainer.optimizers
-        optimizer.register_step_post_hook(self.step)
+        optimizer.register_step_post_hook(self.count_step)
 
-    def step(self, *_: object) -> None:
+    def count_step(self, *_: object) -> None:
         self.steps += 1
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        now = pl_module.teacher.network.network[0].weight.clone()
-        self.moves += not now.equal(self.before)
-        self.before = now
-        if self.steps == self.moves == 1:
-            self.copied |= now.equal(pl_module.student.network[0].weight)
+        weight = pl_module.teacher.network.network[0].weight.clone()
+        self.changes += not weight.equal(self.before)
+        self.before = weight
+        if self.steps == self.changes == 1:
+            self.copied |= weight.equal(pl_module.student.network[0].weight)
 
 
 def fit(**options: Any) -> tuple[Counts, EMATeacher, Trainer]:
@@ -45,7 +45,7 @@ def fit(**options: Any) -> tuple[Counts, EMATeacher, Trainer]:
     trainer = tiny.trainer(
         callbacks=[teacher, counts], **{"max_steps": -1, "max_epochs": 2, **options}
     )
-    trainer.fit(module, tiny.data(labeled=6, unlabeled=14))  # 7 batches an epoch
+    trainer.fit(module, tiny.data(labeled=6, unlabeled=14))  # 7 batches per epoch
     return counts, teacher, trainer
 
 
@@ -81,41 +81,41 @@ def fit(**options: Any) -> tuple[Counts, EMATeacher, Trainer]:
 )
 @pytest.mark.filterwarnings("ignore:You are running in.*barebones")
 @pytest.mark.filterwarnings("ignore:You requested to overfit")
-def test_the_teacher_moves_as_often_as_the_optimizer(
+def test_the_teacher_is_updated_once_per_optimizer_step(
     options: dict[str, Any], steps: int
 ) -> None:
     if options.get("barebones"):
-        barred = ("logger", "enable_checkpointing", "enable_progress_bar")
-        options = dict.fromkeys(barred, False) | options
+        disabled = ("logger", "enable_checkpointing", "enable_progress_bar")
+        options = dict.fromkeys(disabled, False) | options
     counts, teacher, trainer = fit(**options)
-    assert counts.steps == counts.moves == teacher.updates == trainer.global_step
+    assert counts.steps == counts.changes == teacher.updates == trainer.global_step
     assert counts.steps == steps
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
-def test_a_step_that_loss_scaling_skips_does_not_move_the_teacher() -> None:
+def test_a_step_that_loss_scaling_skips_does_not_update_the_teacher() -> None:
     # 2 ** 22 overflows the gradients of half precision until it is halved often enough.
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**22)
     plugin = MixedPrecision("16-mixed", "cpu", scaler)
     counts, teacher, trainer = fit(plugins=[plugin], accumulate_grad_batches=1)
     assert trainer.global_step == 14
     assert 0 < counts.steps < 14
-    assert counts.steps == counts.moves == teacher.updates
-    # The first update copies the student, however many steps were skipped before.
+    assert counts.steps == counts.changes == teacher.updates
+    # The first update copies the student, even if steps were skipped before it.
     assert counts.copied
 
 
-def test_a_skipped_step_of_a_fused_optimizer_does_not_move_the_teacher() -> None:
+def test_a_step_that_a_fused_optimizer_skips_does_not_update_the_teacher() -> None:
     callback = EMATeacher()
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=1.0)
-    for found, stepped in ((1.0, False), (0.0, True)):
-        # Where the optimizer unscales by itself, it is told what was found.
-        optimizer.found_inf = torch.tensor(found)  # type: ignore[attr-defined]
+    for found_inf, stepped in ((1.0, False), (0.0, True)):
+        # The gradient scaler sets this on optimizers that unscale by themselves.
+        optimizer.found_inf = torch.tensor(found_inf)  # type: ignore[attr-defined]
         callback._on_step(optimizer)
         assert callback._stepped is stepped
 
 
-def test_the_callback_stops_to_listen_when_a_run_ends() -> None:
+def test_optimizer_hooks_are_removed_when_a_fit_ends() -> None:
     _, teacher, trainer = fit(max_epochs=1)
     assert not teacher._hooks
     updates = teacher.updates
@@ -124,7 +124,7 @@ def test_the_callback_stops_to_listen_when_a_run_ends() -> None:
     assert not teacher._stepped
 
 
-def test_the_callback_stops_to_listen_when_a_run_fails() -> None:
+def test_optimizer_hooks_are_removed_when_a_fit_fails() -> None:
     class Failure(Callback):
         def on_train_batch_end(self, *_: object) -> None:
             raise RuntimeError("on purpose")

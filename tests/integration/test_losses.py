@@ -1,4 +1,4 @@
-"""A run whose loss is no number stops, and leaves its last checkpoint whole."""
+"""A run whose loss or weights become NaN stops, and its last checkpoint stays."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from tests import tiny
 pytestmark = pytest.mark.usefixtures("accelerator")
 
 
-class Poison(Callback):
-    """Spoil a weight after some step."""
+class NaNWeight(Callback):
+    """Set a weight of the student to NaN at a given step."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -30,27 +30,27 @@ class Poison(Callback):
 
 
 @pytest.mark.parametrize("method", [Supervised, ClassMix])
-def test_a_loss_that_is_no_number_stops_the_run_when_it_is_logged(
+def test_a_nan_loss_stops_the_run_at_the_next_logging_interval(
     method: type[Supervised],
 ) -> None:
     options = {} if method is Supervised else {"labeled_only_steps": 0, "ramp_steps": 0}
     module = method(tiny.CLASSES, network=tiny.network(), **options)  # type: ignore[arg-type]
     trainer = tiny.trainer(
-        max_steps=30, callbacks=[Poison(6)], log_every_n_steps=5, limit_val_batches=0
+        max_steps=30, callbacks=[NaNWeight(6)], log_every_n_steps=5, limit_val_batches=0
     )
-    named = "train_loss_labeled nan, train_loss nan"
+    losses = "train_loss_labeled nan, train_loss nan"
     if method is ClassMix:
-        named = "train_loss_labeled nan, train_loss_mixed nan, train_loss nan"
-    with pytest.raises(FloatingPointError, match=f"got {named} at step 10;"):
+        losses = "train_loss_labeled nan, train_loss_mixed nan, train_loss nan"
+    with pytest.raises(FloatingPointError, match=f"got {losses} at step 10;"):
         trainer.fit(module, tiny.data())
     assert trainer.global_step == 10
 
 
-def test_the_last_checkpoint_is_not_written_over(tmp_path: Path) -> None:
-    keep = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=3)
+def test_a_nan_loss_does_not_overwrite_the_last_checkpoint(tmp_path: Path) -> None:
+    checkpoints = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=3)
     trainer = tiny.trainer(
         max_steps=30,
-        callbacks=[Poison(7), keep],
+        callbacks=[NaNWeight(7), checkpoints],
         enable_checkpointing=True,
         limit_val_batches=0,
     )
@@ -62,22 +62,22 @@ def test_the_last_checkpoint_is_not_written_over(tmp_path: Path) -> None:
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
 
 
-def test_weights_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
-    class PoisonGradient(Callback):
+def test_nan_weights_are_not_written_to_a_checkpoint(tmp_path: Path) -> None:
+    class NaNGradient(Callback):
         def on_before_optimizer_step(
             self,
             trainer: Trainer,
             pl_module: LightningModule,
             optimizer: object,
         ) -> None:
-            if trainer.global_step == 8:  # its loss was still a number
+            if trainer.global_step == 8:  # the loss of this step is finite
                 weight: Any = next(pl_module.parameters())
                 nn.init.constant_(weight.grad, torch.nan)
 
-    keep = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=3)
+    checkpoints = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=3)
     trainer = tiny.trainer(
         max_steps=30,
-        callbacks=[PoisonGradient(), keep],
+        callbacks=[NaNGradient(), checkpoints],
         enable_checkpointing=True,
         limit_val_batches=0,
     )
@@ -87,7 +87,7 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 6
 
 
-def test_a_run_of_numbers_goes_on() -> None:
+def test_a_run_with_finite_losses_is_not_stopped() -> None:
     module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=0)
     trainer = tiny.trainer(max_steps=12, log_every_n_steps=2)
     trainer.fit(module, tiny.data())

@@ -1,4 +1,4 @@
-"""Student and teacher are in the right mode, whatever was called before."""
+"""Student and teacher are in train or eval mode as documented, after any call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.usefixtures("accelerator")
 
 
 class Modes(Callback):
-    """Note the modes of both networks in every kind of step."""
+    """Record the modes of both networks in every kind of step."""
 
     def __init__(self) -> None:
         self.seen: set[tuple[str, bool, bool]] = set()
 
-    def note(self, kind: str, module: Any) -> None:
+    def record(self, kind: str, module: Any) -> None:
         teacher = module.teacher.network.training
         self.seen.add((kind, module.student.training, teacher))
 
@@ -31,7 +31,7 @@ class Modes(Callback):
         pl_module: Any,
         *_: object,
     ) -> None:
-        self.note("train", pl_module)
+        self.record("train", pl_module)
 
     def on_validation_batch_start(
         self,
@@ -39,7 +39,7 @@ class Modes(Callback):
         pl_module: Any,
         *_: object,
     ) -> None:
-        self.note("validation", pl_module)
+        self.record("validation", pl_module)
 
     def on_predict_batch_start(
         self,
@@ -47,16 +47,16 @@ class Modes(Callback):
         pl_module: Any,
         *_: object,
     ) -> None:
-        self.note("predict", pl_module)
+        self.record("predict", pl_module)
 
 
-RIGHT = {("train", True, False), ("validation", False, False)}
+DOCUMENTED = {("train", True, False), ("validation", False, False)}
 
 
 def data() -> SemiSupervisedDataModule:
-    both: SemiSupervisedDataModule = tiny.data()
-    both.predict = [image for image, _ in tiny.pairs(2)]
-    return both
+    module: SemiSupervisedDataModule = tiny.data()
+    module.predict = [image for image, _ in tiny.pairs(2)]
+    return module
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,19 @@ def data() -> SemiSupervisedDataModule:
         "fit",
     ],
 )
-def test_modes_are_right_whatever_came_before(before: Callable[[Any], Any]) -> None:
+def test_a_fit_sets_the_modes_after_any_earlier_call(
+    before: Callable[[Any], Any],
+) -> None:
     modes = Modes()
     module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=1)
     before(module)
     trainer = tiny.trainer(callbacks=[modes], val_check_interval=1)
     trainer.fit(module, data())
-    assert modes.seen == RIGHT
+    assert modes.seen == DOCUMENTED
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_the_teacher_labels_in_its_mode_and_evaluates_in_eval(mode: str) -> None:
+def test_teacher_mode_governs_labeling_and_not_validation(mode: str) -> None:
     module = ClassMix(
         tiny.CLASSES,
         network=tiny.network(),
@@ -102,7 +104,7 @@ def test_the_teacher_labels_in_its_mode_and_evaluates_in_eval(mode: str) -> None
     labeling: list[bool] = []
     predict = module.pseudo_label
 
-    def watched(unlabeled: dict[str, Tensor]) -> PseudoLabel:
+    def recorded(unlabeled: dict[str, Tensor]) -> PseudoLabel:
         network = module.teacher.network
         hook = network.register_forward_pre_hook(
             lambda network, _: labeling.append(network.training)
@@ -111,22 +113,22 @@ def test_the_teacher_labels_in_its_mode_and_evaluates_in_eval(mode: str) -> None
         hook.remove()
         return pseudo
 
-    module.pseudo_label = watched  # type: ignore[method-assign]
+    module.pseudo_label = recorded  # type: ignore[method-assign]
     modes = Modes()
     tiny.trainer(callbacks=[modes], val_check_interval=1).fit(module, data())
     assert set(labeling) == {mode == "train"}
-    assert modes.seen == RIGHT
+    assert modes.seen == DOCUMENTED
 
 
-def test_prediction_and_validation_between_two_fits_change_nothing() -> None:
+def test_prediction_and_validation_between_fits_do_not_change_the_modes() -> None:
     module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=1)
     modes = Modes()
     for method in ("fit", "predict", "fit", "validate", "fit"):
         getattr(tiny.trainer(callbacks=[modes]), method)(module, data())
-    assert modes.seen == RIGHT | {("predict", False, False)}
+    assert modes.seen == DOCUMENTED | {("predict", False, False)}
 
 
-def test_one_run_in_inference_mode_and_one_without() -> None:
+def test_scores_are_the_same_with_and_without_inference_mode() -> None:
     module = ClassMix(tiny.CLASSES, network=tiny.network())
     scores = [
         tiny.trainer(inference_mode=mode).validate(module, data(), verbose=False)

@@ -1,4 +1,4 @@
-"""Two nodes over the loopback are two ranks like any other."""
+"""Training on two nodes, simulated over the loopback interface."""
 
 import os
 import socket
@@ -13,10 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_two_nodes_train_one_teacher(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_two_nodes_have_the_same_teacher_and_read_disjoint_images(
+    tmp_path: Path,
+) -> None:
+    with socket.socket() as free_port:
+        free_port.bind(("127.0.0.1", 0))
+        port = free_port.getsockname()[1]
     nodes = [
         subprocess.Popen(
             [
@@ -32,13 +34,13 @@ def test_two_nodes_train_one_teacher(tmp_path: Path) -> None:
         )
         for node in (0, 1)
     ]
-    told = [node.communicate(timeout=180)[0] for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], told
+    outputs = [node.communicate(timeout=180)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     assert [(rank["world"], rank["node"]) for rank in ranks] == [(2, 0), (2, 1)]
     for key, value in ranks[0]["teacher"].items():
         assert value.equal(ranks[1]["teacher"][key]), key
-    # Two steps of two images on two nodes make a pass over the eight.
-    first, other = (rank["images"] for rank in ranks)
+    # Two steps with two images on each of two nodes are one pass over eight images.
+    first, second = (rank["images"] for rank in ranks)
     for step in range(0, 20, 4):
-        assert len({*first[step : step + 4], *other[step : step + 4]}) == 8
+        assert len({*first[step : step + 4], *second[step : step + 4]}) == 8

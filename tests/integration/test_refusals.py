@@ -1,4 +1,4 @@
-"""What a teacher cannot stand beside is refused before the first step."""
+"""Strategies and callbacks that break `EMATeacher` are refused before training."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def module(kind: type[ClassMix] = ClassMix) -> ClassMix:
 
 
 def stub(kind: type, **attributes: Any) -> Any:
-    """Make a strategy without what it needs to run."""
+    """Make a strategy that was not initialized, with some attributes."""
     strategy: Any = object.__new__(kind)
     strategy.__dict__.update(attributes)
     return strategy
@@ -47,27 +47,27 @@ def test_strategies_that_shard_weights_are_refused(strategy: Any) -> None:
         check_strategy(strategy)
 
 
-def test_strategies_that_keep_weights_whole_are_not() -> None:
+def test_strategies_that_do_not_shard_weights_are_accepted() -> None:
     check_strategy(SingleDeviceStrategy())
     for stage in (0, 1, 2):
         config = {"zero_optimization": {"stage": stage}}
         check_strategy(stub(DeepSpeedStrategy, config=config))
 
 
-def test_a_fit_asks_before_the_strategy_is_set_up(
+def test_a_fit_checks_the_strategy_before_it_shards_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[object] = []
+    checked: list[object] = []
 
     def set_up(self: SingleDeviceStrategy, trainer: object) -> None:
-        assert asked == [self], "weights would be in pieces by now"
+        assert checked == [self], "the weights may be sharded already"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ema_teacher, "check_strategy", asked.append)
+    monkeypatch.setattr(ema_teacher, "check_strategy", checked.append)
     monkeypatch.setattr(SingleDeviceStrategy, "setup", set_up)
     with pytest.raises(SystemExit):
         tiny.trainer().fit(module(), tiny.data())
-    assert asked
+    assert checked
 
 
 def test_stochastic_weight_averaging_is_refused() -> None:
@@ -78,32 +78,34 @@ def test_stochastic_weight_averaging_is_refused() -> None:
     assert trainer.global_step == 0
 
 
-def test_a_teacher_of_another_class_is_a_second_one() -> None:
-    class Mine(EMATeacher):
+def test_an_ema_teacher_beside_one_of_a_subclass_is_refused() -> None:
+    class SubclassedTeacher(EMATeacher):
         pass
 
-    trainer = tiny.trainer(callbacks=[EMATeacher(), Mine()])
-    with pytest.raises(ValueError, match="one teacher, got EMATeacher, Mine"):
+    trainer = tiny.trainer(callbacks=[EMATeacher(), SubclassedTeacher()])
+    with pytest.raises(
+        ValueError, match="one teacher, got EMATeacher, SubclassedTeacher"
+    ):
         trainer.fit(module(), tiny.data())
 
 
-def test_two_teachers_are_refused_by_the_trainer() -> None:
+def test_the_trainer_refuses_two_ema_teachers() -> None:
     with pytest.raises(RuntimeError, match=r"more than one .* `EMATeacher`"):
         tiny.trainer(callbacks=[EMATeacher(), EMATeacher(0.5)])
 
 
-def test_an_average_of_the_whole_module_is_warned_of() -> None:
+def test_a_callback_that_averages_the_whole_module_is_warned_about() -> None:
     trainer = tiny.trainer(callbacks=[EMAWeightAveraging()], max_steps=1)
     with pytest.warns(UserWarning, match="EMAWeightAveraging averages the whole"):
         trainer.fit(module(), tiny.data())
 
 
-def test_a_teacher_in_the_optimizer_is_refused() -> None:
-    class Wrong(ClassMix):
+def test_teacher_parameters_in_the_optimizer_are_refused() -> None:
+    class OptimizesAll(ClassMix):
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
     trainer = tiny.trainer()
     with pytest.raises(ValueError, match=r"teacher's .*weight; use student"):
-        trainer.fit(module(Wrong), tiny.data())
+        trainer.fit(module(OptimizesAll), tiny.data())
     assert trainer.global_step == 0

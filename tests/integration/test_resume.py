@@ -1,4 +1,4 @@
-"""A run that is resumed ends as one that was never interrupted, bit for bit."""
+"""A resumed run equals an uninterrupted run, bit for bit."""
 
 import random
 from pathlib import Path
@@ -19,8 +19,8 @@ EPOCH = 5  # batches
 STEPS = 17
 
 
-def pictures(count: int, seed: int) -> list[Any]:
-    """Make images that are cropped, flipped, scaled and jittered."""
+def pairs(count: int, seed: int) -> list[Any]:
+    """Make images and labels to be cropped, flipped, scaled and jittered."""
     rng = np.random.default_rng(seed)
     return [
         (
@@ -31,11 +31,11 @@ def pictures(count: int, seed: int) -> list[Any]:
     ]
 
 
-class Order(Callback):
-    """Note the images of every batch, as they came after augmentation."""
+class Batches(Callback):
+    """Record the augmented images and the loss of every batch, by its number."""
 
     def __init__(self) -> None:
-        self.seen: dict[int, list[float]] = {}
+        self.values: dict[int, list[float]] = {}
         self.steps: list[int] = []
 
     def on_train_batch_end(
@@ -46,9 +46,9 @@ class Order(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        place = trainer.fit_loop.epoch_loop.total_batch_idx
+        number = trainer.fit_loop.epoch_loop.total_batch_idx
         images = [part["image"].sum().item() for part in batch.values()]
-        self.seen[place] = [*images, outputs["loss"].item()]
+        self.values[number] = [*images, outputs["loss"].item()]
         self.steps.append(trainer.global_step)
 
 
@@ -60,8 +60,8 @@ def run(
     accumulate: int = 1,
     interval: float | None = 3,
     **fit: Any,
-) -> tuple[dict[str, Any], Order]:
-    """Train to the end; return the last checkpoint's content, and the order."""
+) -> tuple[dict[str, Any], Batches]:
+    """Train to the end; return the content of the last checkpoint, and the batches."""
     network = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1),
         nn.BatchNorm2d(4),
@@ -73,26 +73,28 @@ def run(
         nn.init.normal_(weight, std=0.2)
     module = ClassMix(3, network=network, labeled_only_steps=2, ramp_steps=6)
     data = SemiSupervisedDataModule(
-        pictures(6, 0),
-        pictures(10, 1),
-        pictures(3, 2),
+        pairs(6, 0),
+        pairs(10, 1),
+        pairs(3, 2),
         batch_size=2,
         crop=(12, 12),
         num_workers=workers,
     )
-    when: dict[str, Any] = (
+    interval_options: dict[str, Any] = (
         {"every_n_train_steps": every} if every else {"every_n_epochs": 1}
     )
-    keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, save_last=True, **when)
+    checkpoints = ModelCheckpoint(
+        folder, "{step}", save_top_k=-1, save_last=True, **interval_options
+    )
     evaluation: dict[str, Any] = {
         "val_check_interval": interval,
         "check_val_every_n_epoch": None if isinstance(interval, int) else 1,
         "limit_val_batches": 1.0 if interval else 0,
     }
-    order = Order()
+    recorded = Batches()
     trainer = tiny.trainer(
         max_steps=STEPS,
-        callbacks=[keep, order],
+        callbacks=[checkpoints, recorded],
         enable_checkpointing=True,
         accumulate_grad_batches=accumulate,
         **evaluation,
@@ -101,24 +103,25 @@ def run(
     trainer.save_checkpoint(folder / "end.ckpt")
     content: dict[str, Any] = torch.load(folder / "end.ckpt", weights_only=True)
     scores = {name: value.item() for name, value in trainer.callback_metrics.items()}
-    return content | {"scores": scores}, order
+    return content | {"scores": scores}, recorded
 
 
-def same(one: Any, other: Any) -> bool:
-    """Compare whatever a checkpoint holds, to the last bit."""
-    if isinstance(one, torch.Tensor):
-        return bool(torch.equal(one, other))
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
-    if isinstance(one, (list, tuple)):
-        pairs = zip(one, other, strict=True)
-        return len(one) == len(other) and all(same(a, b) for a, b in pairs)
-    if isinstance(one, float) and one != one:
-        return bool(other != other)
-    return bool(one == other)
+def same(first: Any, second: Any) -> bool:
+    """Return whether two values of a checkpoint are equal, bit for bit."""
+    if isinstance(first, torch.Tensor):
+        return bool(torch.equal(first, second))
+    if isinstance(first, dict):
+        equal_keys = first.keys() == second.keys()
+        return equal_keys and all(same(first[k], second[k]) for k in first)
+    if isinstance(first, (list, tuple)):
+        items = zip(first, second, strict=True)
+        return len(first) == len(second) and all(same(a, b) for a, b in items)
+    if isinstance(first, float) and first != first:
+        return bool(second != second)
+    return bool(first == second)
 
 
-KINDS = [
+INTERRUPTIONS = [
     pytest.param(EPOCH, 0, 1, id="end-of-epoch"),
     pytest.param(2 * EPOCH, 0, 1, id="end-of-second-epoch"),
     *(
@@ -132,63 +135,67 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("step", "workers", "accumulate"), KINDS)
+@pytest.mark.parametrize(("step", "workers", "accumulate"), INTERRUPTIONS)
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
-def test_everything_is_equal_at_the_end(
+def test_a_resumed_run_ends_with_the_same_checkpoint_and_batches(
     step: int, workers: int, accumulate: int, tmp_path: Path
 ) -> None:
     options = {"workers": workers, "every": step, "accumulate": accumulate}
-    whole, order = run(tmp_path / "whole", **options)
-    seed_everything(99, verbose=False)  # another seed must not matter
+    whole, batches = run(tmp_path / "whole", **options)
+    seed_everything(
+        99, verbose=False
+    )  # the seed of the resumed run must have no effect
     half = tmp_path / "whole" / f"step={step}.ckpt"
-    resumed, rest = run(tmp_path / "resumed", **options, ckpt_path=str(half))
+    resumed, remaining = run(tmp_path / "resumed", **options, ckpt_path=str(half))
 
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "scores"):
         assert same(whole[part], resumed[part]), part
     for part in ("global_step", "epoch", "base_seed", "SemiSupervisedDataModule"):
         assert whole[part] == resumed[part], part
     assert whole["callbacks"]["EMATeacher"] == resumed["callbacks"]["EMATeacher"]
-    assert rest.seen == {at: order.seen[at] for at in rest.seen}
-    assert min(rest.seen) == order.steps.index(step) + 1
-    assert max(rest.seen) == max(order.seen)
+    assert remaining.values == {i: batches.values[i] for i in remaining.values}
+    assert min(remaining.values) == batches.steps.index(step) + 1
+    assert max(remaining.values) == max(batches.values)
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
 @pytest.mark.parametrize("validated", [True, False])
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
-def test_the_checkpoint_of_an_epoch_goes_on_with_the_next(
+def test_a_checkpoint_of_the_end_of_an_epoch_resumes_with_the_next_epoch(
     epoch: int, validated: bool, tmp_path: Path
 ) -> None:
     interval = 1.0 if validated else None
     options: dict[str, Any] = {"workers": 0, "every": 0, "interval": interval}
-    whole, order = run(tmp_path / "whole", **options)
+    whole, batches = run(tmp_path / "whole", **options)
     half = tmp_path / "whole" / f"step={epoch * EPOCH}.ckpt"
-    resumed, rest = run(tmp_path / "resumed", **options, ckpt_path=str(half))
+    resumed, remaining = run(tmp_path / "resumed", **options, ckpt_path=str(half))
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert same(whole[part], resumed[part]), part
-    assert rest.seen == {at: order.seen[at] for at in rest.seen}
-    assert list(rest.seen) == list(range(epoch * EPOCH, STEPS))
+    assert remaining.values == {i: batches.values[i] for i in remaining.values}
+    assert list(remaining.values) == list(range(epoch * EPOCH, STEPS))
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists")
-def test_last_goes_on_from_the_folder_of_the_callback(tmp_path: Path) -> None:
+def test_ckpt_path_last_resumes_from_the_folder_of_model_checkpoint(
+    tmp_path: Path,
+) -> None:
     whole, _ = run(tmp_path, workers=0, every=4)
     (tmp_path / "end.ckpt").unlink()
-    again, rest = run(tmp_path, workers=0, every=4, ckpt_path="last")
-    assert same(whole["state_dict"], again["state_dict"])
-    assert min(rest.seen) == 16
+    resumed, remaining = run(tmp_path, workers=0, every=4, ckpt_path="last")
+    assert same(whole["state_dict"], resumed["state_dict"])
+    assert min(remaining.values) == 16
 
 
-def test_a_run_that_goes_on_for_longer_falls_as_one_of_that_length(
+def test_a_run_resumed_with_more_steps_follows_the_longer_schedule(
     tmp_path: Path,
 ) -> None:
     class Rates(Callback):
         def __init__(self) -> None:
-            self.seen: dict[int, float] = {}
+            self.values: dict[int, float] = {}
 
         def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
             (optimizer,) = trainer.optimizers
-            self.seen[trainer.global_step] = optimizer.param_groups[0]["lr"]
+            self.values[trainer.global_step] = optimizer.param_groups[0]["lr"]
 
     def fit(steps: int, path: Path | None) -> dict[int, float]:
         rates = Rates()
@@ -196,7 +203,7 @@ def test_a_run_that_goes_on_for_longer_falls_as_one_of_that_length(
         trainer = tiny.trainer(max_steps=steps, callbacks=[rates])
         trainer.fit(module, tiny.data(), ckpt_path=path)
         trainer.save_checkpoint(tmp_path / "a.ckpt")
-        return rates.seen
+        return rates.values
 
     for steps, path in ((4, None), (8, tmp_path / "a.ckpt")):
         rates = fit(steps, path)

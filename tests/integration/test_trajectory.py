@@ -1,4 +1,4 @@
-"""Whole steps of the authors' training loop, beside ours."""
+"""25 training steps, compared with a rewritten loop of the authors' code."""
 
 import copy
 import math
@@ -18,7 +18,7 @@ from tests import tiny
 
 STEPS, CLASSES, VOID = 25, 4, 255
 LR, ENCODER_FACTOR, MOMENTUM, DECAY = 0.5, 0.3, 0.9, 5e-4
-LIMIT = 0.9  # of the moving average, reached at step 9; the authors' 0.99 at step 99
+LIMIT = 0.9  # decay of the moving average from step 9; the authors' 0.99 from step 99
 THRESHOLD, WEIGHT, RAMP = 0.35, 1.0, 10
 State = dict[str, Tensor]
 
@@ -32,18 +32,18 @@ def network() -> nn.Module:
 
 def batches() -> list[dict[str, dict[str, Tensor]]]:
     generator = torch.Generator().manual_seed(1)
-    made = []
+    result = []
     for _ in range(STEPS):
-        image, other = torch.randn(2, 3, 3, 8, 10, generator=generator).double()
+        image, unlabeled = torch.randn(2, 3, 3, 8, 10, generator=generator).double()
         label = torch.randint(CLASSES, (3, 8, 10), generator=generator)
         label[:, 0, :3] = VOID
-        part = {"image": image, "label": label}
-        made.append({"labeled": part, "unlabeled": {"image": other}})
-    return made
+        labeled = {"image": image, "label": label}
+        result.append({"labeled": labeled, "unlabeled": {"image": unlabeled}})
+    return result
 
 
 def masks(kind: str) -> list[Tensor]:
-    """Give a mask to each step; half of four classes' stripes for ``class``."""
+    """Return a mask per step; ``class`` marks two of four striped classes."""
     generator = torch.Generator().manual_seed(2)
     shape = (3, 8, 10)
     if kind == "cut":  # a box of half the area
@@ -53,7 +53,7 @@ def masks(kind: str) -> list[Tensor]:
             for image, (top, left) in enumerate(images):
                 boxes[step, image, top : top + 5, left : left + 8] = True
         return [*boxes]
-    if kind == "cow":  # blotches: noise, smoothed, at its median
+    if kind == "cow":  # smoothed noise above its median
         noise = torch.rand(STEPS, *shape, generator=generator)
         smooth = functional.avg_pool2d(noise, 3, stride=1, padding=1)
         return [*(smooth > smooth.flatten(2).median(2).values[..., None, None])]
@@ -63,7 +63,7 @@ def masks(kind: str) -> list[Tensor]:
 
 
 def authors_loop(
-    given: list[Tensor], weighting: str, consistency: str
+    masks_of_steps: list[Tensor], weighting: str, consistency: str
 ) -> Iterator[tuple[State, State, float, float, Tensor]]:
     """Yield student, teacher, both losses and the weight after every step."""
     student = network().train()
@@ -73,43 +73,47 @@ def authors_loop(
     teacher = copy.deepcopy(student).train()
     trained = [(n, p) for n, p in student.named_parameters() if p.requires_grad]
     velocity: dict[str, Tensor] = {}
-    for step, (batch, mask) in enumerate(zip(batches(), given, strict=True)):
-        # Pseudo-labels, from the statistics of their own batch.
+    for step, (batch, mask) in enumerate(zip(batches(), masks_of_steps, strict=True)):
+        # Pseudo-labels; batch norm uses the statistics of the batch.
         image = batch["unlabeled"]["image"]
         with torch.no_grad():
             probability = teacher(image).softmax(1)
         confidence, label = probability.max(1)
 
-        # Image i where the mask is set, the next one elsewhere.
+        # Image i where the mask is set, the next image elsewhere.
         count = len(image)
         mixed, target = torch.empty_like(image), torch.empty_like(label)
-        sure, soft = torch.empty_like(confidence), torch.empty_like(probability)
+        mixed_confidence = torch.empty_like(confidence)
+        mixed_probability = torch.empty_like(probability)
         for i in range(count):
             j, m = (i + 1) % count, mask[i]
             mixed[i] = torch.where(m, image[i], image[j])
             target[i] = torch.where(m, label[i], label[j])
-            sure[i] = torch.where(m, confidence[i], confidence[j])
-            soft[i] = torch.where(m, probability[i], probability[j])
-        confident = (sure >= THRESHOLD).double()
+            mixed_confidence[i] = torch.where(m, confidence[i], confidence[j])
+            mixed_probability[i] = torch.where(m, probability[i], probability[j])
+        confident = (mixed_confidence >= THRESHOLD).double()
         weight = {
-            "confident_share": torch.full_like(sure, confident.mean().item()),
+            "confident_share": torch.full_like(
+                mixed_confidence, confident.mean().item()
+            ),
             "confident_pixels": confident,
-            "uniform": torch.ones_like(sure),
+            "uniform": torch.ones_like(mixed_confidence),
         }[weighting]
         factor = WEIGHT
         if weighting == "uniform":
             factor *= math.exp(-5 * (1 - min(step / RAMP, 1)) ** 2)
 
         labeled = batch["labeled"]
-        predicted, shown = student(labeled["image"]), student(mixed)
+        labeled_logits = student(labeled["image"])
+        mixed_logits = student(mixed)
         loss_labeled = functional.cross_entropy(
-            predicted, labeled["label"], ignore_index=VOID
+            labeled_logits, labeled["label"], ignore_index=VOID
         )
         if consistency == "cross_entropy":
-            per_pixel = functional.cross_entropy(shown, target, reduction="none")
+            per_pixel = functional.cross_entropy(mixed_logits, target, reduction="none")
             loss_mixed = (per_pixel * weight).mean()
         else:
-            error = (shown.softmax(1) - soft) ** 2
+            error = (mixed_logits.softmax(1) - mixed_probability) ** 2
             loss_mixed = weight.flatten()[0] * error.mean()
         student.zero_grad()
         (loss_labeled + factor * loss_mixed).backward()  # type: ignore[no-untyped-call]
@@ -117,16 +121,16 @@ def authors_loop(
         rate = LR * (1 - step / STEPS) ** 0.9
         with torch.no_grad():
             for name, parameter in trained:
-                slow = ENCODER_FACTOR if name.startswith("encoder") else 1.0
+                factor_of_part = ENCODER_FACTOR if name.startswith("encoder") else 1.0
                 assert parameter.grad is not None
-                push = parameter.grad + DECAY * parameter
-                velocity[name] = MOMENTUM * velocity.get(name, 0.0) + push
-                parameter.sub_(slow * rate * velocity[name])
+                gradient = parameter.grad + DECAY * parameter
+                velocity[name] = MOMENTUM * velocity.get(name, 0.0) + gradient
+                parameter.sub_(factor_of_part * rate * velocity[name])
             alpha = min(1 - 1 / (step + 1), LIMIT)
-            for mean, value in zip(
+            for average, value in zip(
                 teacher.parameters(), student.parameters(), strict=True
             ):
-                mean.copy_(alpha * mean + (1 - alpha) * value)
+                average.copy_(alpha * average + (1 - alpha) * value)
         yield (
             student.state_dict(),
             teacher.state_dict(),
@@ -137,10 +141,11 @@ def authors_loop(
 
 
 class Compare(Callback):
-    """Walk through the authors' loop beside a fit, and compare after every step."""
+    """Run the authors' loop beside a fit, and compare after every step."""
 
     def __init__(self, expected: Iterator[Any]) -> None:
-        self.expected, self.steps, self.moved = expected, 0, 0.0
+        self.expected = expected
+        self.steps = 0
 
     def on_train_batch_end(
         self,
@@ -151,18 +156,18 @@ class Compare(Callback):
         batch_idx: int,
     ) -> None:
         student, teacher, labeled, mixed, weight = next(self.expected)
-        near: dict[str, Any] = {"rtol": 0, "atol": 1e-10}
+        tolerance: dict[str, Any] = {"rtol": 0, "atol": 1e-10}
         for ours, theirs in (
             (pl_module.student.network, student),
             (pl_module.teacher.network.network, teacher),
         ):
-            # Running statistics tell which batches were seen, and in which order.
+            # Running statistics depend on the batches and their order.
             for name, value in ours.state_dict().items():
-                torch.testing.assert_close(value, theirs[name], **near)
+                torch.testing.assert_close(value, theirs[name], **tolerance)
         losses = pl_module.losses
         assert losses["train_loss_labeled"].item() == pytest.approx(labeled, abs=1e-10)
         assert losses["train_loss_mixed"].item() == pytest.approx(mixed, abs=1e-10)
-        torch.testing.assert_close(outputs["weight"], weight, **near)
+        torch.testing.assert_close(outputs["weight"], weight, **tolerance)
         self.steps += 1
 
 
@@ -177,12 +182,12 @@ class Compare(Callback):
         ("class", "confident_share", "mean_squared_error"),
     ],
 )
-def test_25_steps_are_those_of_the_authors(
+def test_25_training_steps_equal_those_of_the_authors(
     mask: str,
     weighting: Any,
     consistency: Any,
 ) -> None:
-    given = masks(mask)
+    masks_of_steps = masks(mask)
     module = ClassMix(
         CLASSES,
         network=network(),
@@ -201,9 +206,9 @@ def test_25_steps_are_those_of_the_authors(
         evaluate="student",
         teacher_mode="train",
     )
-    masks_left = iter(given)
-    module.mixer = lambda label: next(masks_left)
-    compare = Compare(authors_loop(given, weighting, consistency))
+    next_masks = iter(masks_of_steps)
+    module.mixer = lambda label: next(next_masks)
+    compare = Compare(authors_loop(masks_of_steps, weighting, consistency))
     trainer = tiny.trainer(
         max_steps=STEPS,
         precision="64-true",
@@ -213,8 +218,7 @@ def test_25_steps_are_those_of_the_authors(
     assert compare.steps == STEPS
 
 
-def test_the_figures_of_the_trajectory_can_tell() -> None:
-    """Neither share nor masks are trivial, and the network learns."""
+def test_the_trajectory_has_a_varying_confident_share_and_a_falling_loss() -> None:
     steps = [
         (labeled, weight.clone())
         for _, _, labeled, _, weight in authors_loop(

@@ -57,21 +57,21 @@ def test_prediction_has_the_requested_size() -> None:
         "name": ["a", "b"],
         "size": torch.tensor([[8, 8], [5, 7]]),
     }
-    found = model.predict_step(batch, 0)
-    assert found["name"] == ["a", "b"]
-    assert [tuple(label.shape) for label in found["label"]] == [(8, 8), (5, 7)]
-    assert torch.equal(found["label"][0], model(batch["image"])[0].argmax(0))
+    predicted = model.predict_step(batch, 0)
+    assert predicted["name"] == ["a", "b"]
+    assert [tuple(label.shape) for label in predicted["label"]] == [(8, 8), (5, 7)]
+    assert torch.equal(predicted["label"][0], model(batch["image"])[0].argmax(0))
 
 
-def test_windows_are_averaged_in_validation_and_prediction() -> None:
+def test_validation_and_prediction_run_the_network_on_windows() -> None:
     seen: list[tuple[int, ...]] = []
 
-    class Watched(nn.Conv2d):
+    class Recorded(nn.Conv2d):
         def forward(self, input: Tensor) -> Tensor:
             seen.append(tuple(input.shape[2:]))
             return super().forward(input)
 
-    module = Supervised(tiny.CLASSES, network=Watched(3, 3, 1), window=(4, 6))
+    module = Supervised(tiny.CLASSES, network=Recorded(3, 3, 1), window=(4, 6))
     tiny.trainer().validate(module, tiny.data(), verbose=False)
     assert set(seen) == {(4, 6)}
     image = torch.randn(1, 3, 8, 8)
@@ -80,8 +80,8 @@ def test_windows_are_averaged_in_validation_and_prediction() -> None:
     assert label.equal(module(image).argmax(1)[0])
 
 
-class LooksLeft(nn.Module):
-    """Say class 0 where the left neighbor is bright."""
+class LeftNeighbor(nn.Module):
+    """Predict class 0 where the left neighbor is bright."""
 
     def __init__(self, bright: float) -> None:
         super().__init__()
@@ -96,45 +96,46 @@ def test_flip_average_is_used_in_validation_test_and_prediction() -> None:
     image = torch.zeros(1, 3, 1, 4)
     image[0, 0] = torch.tensor([3.0, 0.0, -1.0, 0.0])
     label = torch.tensor([[[0, 0, 1, 1]]])
-    # Of class 0: by the left 0.5, s(3), 0.5, s(-1), by the right 0.5, s(-1), 0.5, 0.5.
+    # Probability of class 0, with s = sigmoid: from the left neighbors
+    # 0.5, s(3), 0.5, s(-1), from the right neighbors 0.5, s(-1), 0.5, 0.5.
     high, low = (1 / (1 + math.exp(-x)) for x in (3, -1))
-    alone = [0.5, high, 0.5, low]
+    unflipped = [0.5, high, 0.5, low]
     averaged = [0.5, (high + low) / 2, 0.5, (low + 0.5) / 2]
-    for flip_average, right in ((False, alone), (True, averaged)):
-        model = Supervised(2, network=LooksLeft(1.0), flip_average=flip_average)
-        truth = [right[0], right[1], 1 - right[2], 1 - right[3]]
+    for flip_average, first_class in ((False, unflipped), (True, averaged)):
+        model = Supervised(2, network=LeftNeighbor(1.0), flip_average=flip_average)
+        truth = [*first_class[:2], 1 - first_class[2], 1 - first_class[3]]
         loss = -sum(map(math.log, truth)) / 4
         loader = tiny.loader({"image": image, "label": label})
         for run, key in (("validate", "val_loss"), ("test", "test_loss")):
-            found = getattr(tiny.trainer(), run)(model, loader, verbose=False)
-            assert found[0][key] == pytest.approx(loss, rel=1e-5)
+            (logged,) = getattr(tiny.trainer(), run)(model, loader, verbose=False)
+            assert logged[key] == pytest.approx(loss, rel=1e-5)
 
-    # Left neighbors are 0, 2, -1, -2, right ones -1, -2, -1, 0.
+    # Left neighbors are 0, 2, -1, -2, right neighbors -1, -2, -1, 0.
     batch = {"image": image - 1, "name": ["a"], "size": torch.tensor([[1, 4]])}
-    whole, both = (
-        Supervised(2, network=LooksLeft(1.0), flip_average=flip_average)
+    unflipped_label, averaged_label = (
+        Supervised(2, network=LeftNeighbor(1.0), flip_average=flip_average)
         .predict_step(batch, 0)["label"][0]
         .tolist()
         for flip_average in (False, True)
     )
-    assert whole == [[0, 0, 1, 1]]
-    assert both == [[1, 0, 1, 1]]
+    assert unflipped_label == [[0, 0, 1, 1]]
+    assert averaged_label == [[1, 0, 1, 1]]
 
 
 def test_flip_average_processes_the_mirror_image_in_windows() -> None:
     seen: list[Tensor] = []
 
-    class Watched(nn.Conv2d):
+    class Recorded(nn.Conv2d):
         def forward(self, input: Tensor) -> Tensor:
             seen.append(input)
             return super().forward(input)
 
-    network = Watched(3, 3, 1)
+    network = Recorded(3, 3, 1)
     model = Supervised(3, network=network, window=(2, 4), flip_average=True)
     image = torch.randn(1, 3, 2, 6)
     model.predict_logits(image, "student")
-    places = [image[..., :4], image[..., 2:], image.flip(3)[..., :4]]
-    for window, expected in zip(seen, [*places, image.flip(3)[..., 2:]], strict=True):
+    windows = [image[..., :4], image[..., 2:], image.flip(3)[..., :4]]
+    for window, expected in zip(seen, [*windows, image.flip(3)[..., 2:]], strict=True):
         assert torch.equal(window, expected)
 
 
@@ -161,52 +162,52 @@ def test_a_sanity_check_stores_no_scores() -> None:
 
 
 def test_pad_to_pads_small_images_in_evaluation_and_crops_the_logits() -> None:
-    network = nn.Conv2d(3, 3, 3, padding=1)  # sees its neighbors
+    network = nn.Conv2d(3, 3, 3, padding=1)  # depends on neighboring pixels
     seen: list[tuple[int, ...]] = []
-    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    network.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[2:]))
     network.register_forward_hook(
-        lambda _, given, answer: (
-            answer + given[0].shape[-1] * torch.eye(3)[0][:, None, None]
+        lambda _, args, logits: (
+            logits + args[0].shape[-1] * torch.eye(3)[0][:, None, None]
         )
     )
     image, label = torch.randn(1, 3, 5, 6), torch.randint(3, (1, 5, 6))
     model = Supervised(
         3, network=network, reproduction=Reproduction(pad_to=(8, 9))
     ).eval()
-    whole = functional.pad(image, (0, 3, 0, 3))
+    padded = functional.pad(image, (0, 3, 0, 3))
     with torch.no_grad():
-        expected = model(whole)[..., :5, :6]
+        expected = model(padded)[..., :5, :6]
         assert not torch.allclose(model(image), expected)
     seen.clear()
     loss = functional.cross_entropy(expected, label).item()
     loader = tiny.loader({"image": image, "label": label})
     for run, key in (("validate", "val_loss"), ("test", "test_loss")):
-        found = getattr(tiny.trainer(), run)(model, loader, verbose=False)
-        assert found[0][key] == pytest.approx(loss, rel=1e-5)
+        (logged,) = getattr(tiny.trainer(), run)(model, loader, verbose=False)
+        assert logged[key] == pytest.approx(loss, rel=1e-5)
     batch = {"image": image, "name": ["a"], "size": torch.tensor([[5, 6]])}
     assert model.predict_step(batch, 0)["label"][0].equal(expected[0].argmax(0))
     assert set(seen) == {(8, 9)}
 
 
 @pytest.mark.parametrize(
-    ("size", "given"), [((8, 9), (8, 9)), ((10, 12), (10, 12)), ((10, 6), (10, 9))]
+    ("size", "padded"), [((8, 9), (8, 9)), ((10, 12), (10, 12)), ((10, 6), (10, 9))]
 )
 def test_pad_to_leaves_larger_sides_alone(
-    size: tuple[int, int], given: tuple[int, int]
+    size: tuple[int, int], padded: tuple[int, int]
 ) -> None:
     seen: list[tuple[int, ...]] = []
     network = nn.Conv2d(3, 3, 1)
-    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    network.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[2:]))
     model = Supervised(3, network=network, reproduction=Reproduction(pad_to=(8, 9)))
     logits = model.predict_logits(torch.randn(1, 3, *size), "student")
     assert logits.shape == (1, 3, *size)
-    assert seen == [given]
+    assert seen == [padded]
 
 
 def test_pad_to_does_not_pad_training_images() -> None:
     seen: list[tuple[int, ...]] = []
     network = tiny.network()
-    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    network.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[2:]))
     Supervised(
         3, network=network, reproduction=Reproduction(pad_to=(16, 16))
     ).training_step(tiny.batch(), 0)
@@ -216,7 +217,7 @@ def test_pad_to_does_not_pad_training_images() -> None:
 def test_pad_to_pads_each_smaller_window() -> None:
     seen: list[tuple[int, ...]] = []
     network = nn.Conv2d(3, 3, 1)
-    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    network.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[2:]))
     model = Supervised(
         3, network=network, reproduction=Reproduction(pad_to=(6, 4)), window=(4, 4)
     )

@@ -27,7 +27,7 @@ class WithEncoder(nn.Module):
         return logits
 
 
-def test_a_checkpoint_loads_with_defaults_and_fetches_nothing(tmp_path: Path) -> None:
+def test_loading_a_checkpoint_reads_no_pretrained_weights(tmp_path: Path) -> None:
     model = Supervised(
         3, model="unet", encoder="resnet18", encoder_weights=None, lr=0.01
     )
@@ -35,7 +35,7 @@ def test_a_checkpoint_loads_with_defaults_and_fetches_nothing(tmp_path: Path) ->
     trainer.fit(model, tiny.data())
     trainer.save_checkpoint(tmp_path / "run.ckpt")
     checkpoint = torch.load(tmp_path / "run.ckpt", weights_only=True)
-    # Weights by name would need the network; a load must not want them.
+    # Published weights would have to be downloaded; loading must not need them.
     checkpoint["hyper_parameters"]["encoder_weights"] = "imagenet"
     torch.save(checkpoint, tmp_path / "run.ckpt")
     loaded = Supervised.load_from_checkpoint(tmp_path / "run.ckpt")
@@ -58,7 +58,9 @@ def test_a_checkpoint_loads_with_a_custom_network(tmp_path: Path) -> None:
     )
 
 
-def test_encoder_weights_of_a_file_are_read_when_a_fit_starts(tmp_path: Path) -> None:
+def test_encoder_weights_are_read_from_a_file_when_the_first_fit_starts(
+    tmp_path: Path,
+) -> None:
     source: Any = build_model("unet", "resnet18", 3).encoder
     assert source is not None
     torch.save(source.state_dict(), tmp_path / "weights.pth")
@@ -74,7 +76,7 @@ def test_encoder_weights_of_a_file_are_read_when_a_fit_starts(tmp_path: Path) ->
     after = model.student.encoder.conv1.weight
     assert torch.equal(after, source.conv1.weight)
     assert not torch.equal(after, before)
-    # A second fit goes on from what was learned.
+    # A second fit starts from the trained weights.
     with torch.no_grad():
         after.fill_(1.0)
     tiny.trainer(max_steps=1).fit(model, tiny.data())
@@ -156,7 +158,7 @@ def test_hyperparameters_are_saved_as_plain_values(tmp_path: Path) -> None:
 def test_a_file_of_a_whole_network_is_loaded_into_student_and_teacher(
     tmp_path: Path,
 ) -> None:
-    """`resnet18` in place of the paper's encoder; the names are the same."""
+    # The names of the weights are those of the published DeepLabV2 files.
     source: Any = build_model("deeplabv2", "resnet18", 3)
     path = tmp_path / "whole.pth"
     head = {
@@ -173,12 +175,12 @@ def test_a_file_of_a_whole_network_is_loaded_into_student_and_teacher(
     }
     for num_classes in (3, 4):
         model: Any = ClassMix(num_classes, encoder_weights=str(path), **options)
-        own = model.student.network.head[0].weight.clone()
+        initial = model.student.network.head[0].weight.clone()
         trainer = tiny.trainer(max_steps=1)
         trainer.fit(model, tiny.data())
-        theirs = source.network.head[0].weight if num_classes == 3 else own
+        expected = source.network.head[0].weight if num_classes == 3 else initial
         for network in (model.student.network, model.teacher.network.network):
-            assert torch.equal(network.head[0].weight, theirs)
+            assert torch.equal(network.head[0].weight, expected)
             assert torch.equal(
                 network.encoder.conv1.weight, source.encoder.conv1.weight
             )

@@ -50,8 +50,8 @@ def test_loss_is_the_cross_entropy_of_the_labeled_images(bare: bool) -> None:
 
 def test_unlabeled_images_do_not_change_the_loss() -> None:
     batch = tiny.batch()
-    other = {**batch, "unlabeled": {"image": torch.full((2, 3, 8, 8), torch.nan)}}
-    losses = [module().training_step(each, 0)["loss"] for each in (batch, other)]
+    changed = {**batch, "unlabeled": {"image": torch.full((2, 3, 8, 8), torch.nan)}}
+    losses = [module().training_step(b, 0)["loss"] for b in (batch, changed)]
     assert torch.equal(*losses)
 
 
@@ -61,17 +61,17 @@ def groups(model: Supervised) -> list[dict[str, Any]]:
     return trainer.optimizers[0].param_groups
 
 
-def test_encoder_and_head_have_their_own_rates_and_norms_do_not_decay() -> None:
+def test_encoder_and_head_have_own_learning_rates_and_norms_no_weight_decay() -> None:
     model = module(
         network=WithEncoder(), lr=0.1, encoder_lr_factor=0.5, weight_decay=0.25
     )
-    found = {
+    settings = {
         name: (group["initial_lr"], group["weight_decay"])
         for group in groups(model)
         for name, parameter in model.student.network.named_parameters()
         if any(parameter is member for member in group["params"])
     }
-    assert found == {
+    assert settings == {
         "encoder.0.weight": (0.05, 0.25),
         "encoder.0.bias": (0.05, 0.0),
         "encoder.1.weight": (0.05, 0.0),
@@ -89,7 +89,7 @@ def test_decay_all_applies_weight_decay_to_norms_and_biases() -> None:
         assert {group["weight_decay"] for group in groups(model)} == decays
 
 
-def test_a_network_without_an_encoder_has_one_rate() -> None:
+def test_a_network_without_an_encoder_has_one_learning_rate() -> None:
     assert {group["initial_lr"] for group in groups(module())} == {0.1}
 
 
@@ -104,14 +104,14 @@ def test_optimizer_is_chosen_by_name(name: str, kind: type) -> None:
         assert trainer.optimizers[0].param_groups[0]["momentum"] == 0.9
 
 
-def test_learning_rate_follows_the_polynomial_at_every_step() -> None:
+def test_the_learning_rate_follows_the_polynomial_at_every_step() -> None:
     rates: list[float] = []
 
-    class Look(Callback):
+    class RecordRate(Callback):
         def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    options = {"max_steps": -1, "max_epochs": 2, "callbacks": [Look()]}
+    options = {"max_steps": -1, "max_epochs": 2, "callbacks": [RecordRate()]}
     tiny.trainer(**options).fit(module(), tiny.data())
     assert rates == pytest.approx([0.1 * ops.poly(step, 10) for step in range(10)])
 
@@ -133,26 +133,30 @@ def test_backbone_finetuning_freezes_and_unfreezes_the_encoder() -> None:
     model = module(network=WithEncoder())
     weights: list[Tensor] = []
 
-    class Look(Callback):
+    class RecordEncoder(Callback):
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
             weights.append(pl_module.backbone[0].weight.detach().clone())
 
     weights.append(model.backbone[0].weight.detach().clone())
     finetuning = BackboneFinetuning(unfreeze_backbone_at_epoch=1, verbose=False)
-    options = {"max_steps": -1, "max_epochs": 3, "callbacks": [finetuning, Look()]}
+    options = {
+        "max_steps": -1,
+        "max_epochs": 3,
+        "callbacks": [finetuning, RecordEncoder()],
+    }
     tiny.trainer(**options).fit(model, tiny.data())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[1], weights[2])
 
 
-def test_default_encoder_rate_depends_on_pretrained_weights() -> None:
+def test_the_default_encoder_lr_factor_depends_on_pretrained_weights() -> None:
     assert module(network=WithEncoder()).encoder_lr_factor == 1.0
     options: dict[str, Any] = {"model": "unet", "encoder": "resnet18"}
     assert Supervised(3, encoder_weights=None, **options).encoder_lr_factor == 1.0
     assert Supervised(3, **options).encoder_lr_factor == 0.1
 
 
-def test_a_run_of_zero_steps_ends() -> None:
+def test_a_fit_of_zero_steps_ends_without_error() -> None:
     trainer = tiny.trainer(max_steps=0)
     trainer.fit(module(), tiny.data())
     assert trainer.global_step == 0
@@ -174,7 +178,9 @@ def test_a_run_of_zero_steps_ends() -> None:
         ({"class_names": ["a"]}, "class_names must hold 3 names, got 1"),
     ],
 )
-def test_a_bad_argument_is_refused(options: dict[str, Any], message: str) -> None:
+def test_an_argument_out_of_its_range_is_refused(
+    options: dict[str, Any], message: str
+) -> None:
     defaults: dict[str, Any] = {"num_classes": 3, "network": tiny.network()}
     with pytest.raises(ValueError, match=message):
         Supervised(**defaults | options)
@@ -194,8 +200,8 @@ def test_freeze_norm_keeps_scales_and_shifts_and_updates_statistics(
     }
     model: Any = ClassMix(3, network=tiny.network(), **options)
     norms = [model.student.network[1], model.teacher.network.network[1]]
-    wanted = {name for name, p in model.student.named_parameters() if p.requires_grad}
-    assert wanted == {f"network.{i}.{p}" for i in (0, 2) for p in ("weight", "bias")}
+    trained = {name for name, p in model.student.named_parameters() if p.requires_grad}
+    assert trained == {f"network.{i}.{p}" for i in (0, 2) for p in ("weight", "bias")}
     with torch.no_grad():
         for norm in norms:
             norm.weight.fill_(0.5)
