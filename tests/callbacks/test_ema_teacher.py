@@ -73,7 +73,7 @@ def test_the_teacher_is_updated_once_per_optimizer_step_under_accumulation() -> 
     reference = Reference(decay=0.9)
     options = {"max_steps": -1, "max_epochs": 1, "accumulate_grad_batches": 2}
     trainer = tiny.trainer(callbacks=[EMATeacher(0.9), reference], **options)
-    trainer.fit(module(), tiny.data())  # five batches: the last step has one
+    trainer.fit(module(), tiny.data())  # the last step has a single batch
     assert reference.changes == [False, True, False, True, True]
     assert max(reference.errors) < 1e-5
 

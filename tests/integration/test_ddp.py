@@ -118,9 +118,8 @@ def test_a_nan_loss_on_one_rank_stops_both_ranks(tmp_path: Path) -> None:
                 super().check(trainer, tensors)
             except FloatingPointError as error:
                 (tmp_path / f"{trainer.global_rank}.txt").write_text(str(error))
-                time.sleep(
-                    0.5
-                )  # a rank that fails kills the other, which must write its file first
+                # A rank that fails kills the other, which must write its file first.
+                time.sleep(0.5)
                 raise
 
     data = tiny.data(labeled=8, unlabeled=20)

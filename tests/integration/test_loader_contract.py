@@ -1,4 +1,4 @@
-"""What holds for the loaders of every data module."""
+"""The loader contract: what the loaders of every data module guarantee."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["street_scenes", "folder", "camvid", "cityscapes", "voc"])
 def make(request: pytest.FixtureRequest, root: Path) -> Maker:
-    """Return what makes a data module, set up, of 4 + 9 + 3 images."""
+    """Return a function that makes a data module of 4 + 9 + 3 images, set up to fit."""
     kinds: dict[str, Maker] = {
         "folder": FolderDataModule,
         "camvid": CamVidDataModule,
@@ -57,9 +57,9 @@ def make(request: pytest.FixtureRequest, root: Path) -> Maker:
                 LABELED, UNLABELED, val=VAL, test=0, **options
             )
         else:
-            place = root / request.param
+            folder = root / request.param
             options = {"labeled": LABELED, "size": SIZE, **options}
-            data = kinds[request.param](place, **options)
+            data = kinds[request.param](folder, **options)
         if devices > 1:
             data.trainer = SimpleNamespace(
                 world_size=devices,
@@ -77,22 +77,22 @@ def make(request: pytest.FixtureRequest, root: Path) -> Maker:
 
 
 PLAIN = {"crop": None, "flip": False, "jitter": 0.0}
-"""Images as they are, so that one can tell which it is."""
+"""Options without augmentation, so that an image can be recognized."""
 
 
 def epochs(data: Any, count: int = 1) -> list[list[Any]]:
-    """Return the batches of some epochs, of one loader, as a Trainer asks for them."""
+    """Return the batches of the first epochs of a loader, as the Trainer reads them."""
     loader = data.train_dataloader()
-    taken = []
+    result = []
     for epoch in range(count):
         for part in loader.flattened:
             part.sampler.set_epoch(epoch)
-        taken.append([batch for batch, _, _ in loader])
-    return taken
+        result.append([batch for batch, _, _ in loader])
+    return result
 
 
 def images(batches: list[Any], part: str) -> list[bytes]:
-    """Return something that tells every image of a part, in their order."""
+    """Return the bytes of every image of a part of the batches, in order."""
     return [
         image.numpy().tobytes() for batch in batches for image in batch[part]["image"]
     ]
@@ -107,45 +107,45 @@ def tensors(batches: list[Any]) -> list[Tensor]:
     ]
 
 
-def same(one: list[Any], other: list[Any]) -> bool:
-    """Tell whether batches are the same bit for bit."""
-    pairs = zip(tensors(one), tensors(other), strict=True)
-    return all(torch.equal(first, second) for first, second in pairs)
+def same(first: list[Any], second: list[Any]) -> bool:
+    """Return whether batches are equal, bit for bit."""
+    pairs = zip(tensors(first), tensors(second), strict=True)
+    return all(torch.equal(*pair) for pair in pairs)
 
 
-def test_workers_change_no_bit(make: Maker) -> None:
-    alone, two = (epochs(make(num_workers=count), 2) for count in (0, 2))
-    assert all(same(*pair) for pair in zip(alone, two, strict=True))
+def test_batches_do_not_depend_on_the_number_of_workers(make: Maker) -> None:
+    without, with_two = (epochs(make(num_workers=count), 2) for count in (0, 2))
+    assert all(same(*pair) for pair in zip(without, with_two, strict=True))
 
 
-def test_the_seed_decides_all_batches(make: Maker) -> None:
-    one, again, other = (epochs(make(seed=seed))[0] for seed in (0, 0, 1))
-    assert len(one) == UNLABELED // 2
-    assert same(one, again)
+def test_batches_depend_on_the_seed_alone(make: Maker) -> None:
+    first, repeated, other_seed = (epochs(make(seed=seed))[0] for seed in (0, 0, 1))
+    assert len(first) == UNLABELED // 2
+    assert same(first, repeated)
     for part in ("labeled", "unlabeled"):
-        assert not {*images(one, part)} & {*images(other, part)}
+        assert not {*images(first, part)} & {*images(other_seed, part)}
 
 
-def test_every_pass_is_augmented_anew(make: Maker) -> None:
+def test_images_are_augmented_differently_in_every_pass(make: Maker) -> None:
     first, second = epochs(make(), 2)
     for part in ("labeled", "unlabeled"):
         seen = images(first + second, part)
         assert len({*seen}) == len(seen) == 16
 
 
-def test_every_pass_is_shuffled_anew(make: Maker) -> None:
+def test_images_are_shuffled_differently_in_every_pass(make: Maker) -> None:
     # Two epochs of 18 images are 9 passes over the labeled, 4 over the unlabeled.
     first, second = epochs(make(**PLAIN, steps_per_epoch=9), 2)
     for part, count in (("labeled", LABELED), ("unlabeled", UNLABELED)):
         seen = images(first + second, part)
         assert len(seen) == 36
         passes = [tuple(seen[i : i + count]) for i in range(0, 36, count)]
-        assert all({*one} == {*seen} for one in passes)
+        assert all({*order} == {*seen} for order in passes)
         assert len({*seen}) == count
         assert len({*passes}) > 1
 
 
-def test_an_epoch_shows_no_unlabeled_image_twice_and_no_label_of_it(
+def test_an_epoch_has_each_unlabeled_image_at_most_once_and_without_label(
     make: Maker,
 ) -> None:
     data = make(**PLAIN)
@@ -160,7 +160,7 @@ def test_an_epoch_shows_no_unlabeled_image_twice_and_no_label_of_it(
         assert batch["unlabeled"]["valid"].dtype == torch.bool
 
 
-def test_two_ranks_share_a_pass_out(make: Maker) -> None:
+def test_two_ranks_read_disjoint_images_of_a_pass(make: Maker) -> None:
     whole = {*images(epochs(make(**PLAIN))[0], "labeled")}
     assert len(whole) == LABELED
     ranks = [
@@ -168,19 +168,19 @@ def test_two_ranks_share_a_pass_out(make: Maker) -> None:
         for rank in (0, 1)
     ]
     for part, count in (("labeled", LABELED), ("unlabeled", UNLABELED)):
-        one, other = (images(batches, part) for batches in ranks)
-        stream = [image for pair in zip(one, other, strict=True) for image in pair]
+        streams = [images(batches, part) for batches in ranks]
+        stream = [image for pair in zip(*streams, strict=True) for image in pair]
         passes = [stream[i : i + count] for i in range(0, 36, count)]
-        assert all(len({*some}) == count for some in passes)
+        assert all(len({*order}) == count for order in passes)
         assert part == "unlabeled" or {*passes[0]} == whole
 
 
-def test_two_ranks_have_two_shares_of_an_epoch(make: Maker) -> None:
+def test_an_epoch_of_two_ranks_has_half_the_batches(make: Maker) -> None:
     ranks = [epochs(make(rank=rank, devices=2))[0] for rank in (0, 1)]
     assert [len(batches) for batches in ranks] == [UNLABELED // 4] * 2
 
 
-def test_workers_are_started_once(make: Maker) -> None:
+def test_workers_are_kept_between_epochs(make: Maker) -> None:
     loader = make(num_workers=1).train_dataloader()
     workers = []
     for _ in range(2):
@@ -195,14 +195,14 @@ def test_workers_are_started_once(make: Maker) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_validation_shows_every_image_once_in_order(make: Maker, workers: int) -> None:
+def test_validation_reads_every_image_once_in_order(make: Maker, workers: int) -> None:
     data = make(num_workers=workers)
     batches = list(data.val_dataloader())
-    shown = [image for batch in batches for image in batch["image"]]
+    read = [image for batch in batches for image in batch["image"]]
     labels = [label for batch in batches for label in batch["label"]]
-    assert len(shown) == len(labels) == len(data.val) == VAL
-    assert len({image.numpy().tobytes() for image in shown}) == VAL
-    for index, (image, label) in enumerate(zip(shown, labels, strict=True)):
+    assert len(read) == len(labels) == len(data.val) == VAL
+    assert len({image.numpy().tobytes() for image in read}) == VAL
+    for index, (image, label) in enumerate(zip(read, labels, strict=True)):
         item = data.val[index]
         expected = item["label"] if isinstance(item, dict) else item[1]
         assert np.array_equal(label, expected)
@@ -212,7 +212,7 @@ def test_validation_shows_every_image_once_in_order(make: Maker, workers: int) -
             assert image.shape[1:] == SIZE
 
 
-def test_two_ranks_share_validation_out(make: Maker) -> None:
+def test_two_ranks_read_alternating_validation_images(make: Maker) -> None:
     whole, *ranks = (
         [
             image.numpy().tobytes()
@@ -224,7 +224,7 @@ def test_two_ranks_share_validation_out(make: Maker) -> None:
     assert ranks == [whole[0::2], whole[1::2]]
 
 
-def test_labels_are_classes_or_void(make: Maker) -> None:
+def test_labels_of_training_and_validation_are_classes_or_void(make: Maker) -> None:
     data = make()
     (batches,) = epochs(data)
     labels = [batch["labeled"]["label"] for batch in batches]

@@ -1,4 +1,4 @@
-"""The recipes of public data sets, run on small ones in their layouts."""
+"""Recipes of public data sets, run on small data sets with the same layout."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ SHORT = "--trainer.max_steps 2 --trainer.val_check_interval 2"
         ("pascal_voc", make_voc, "", "tvmonitor"),
     ],
 )
-def test_a_public_data_set_is_trained_on_by_its_recipe(
+def test_a_recipe_trains_on_its_data_set(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -62,7 +62,7 @@ def test_a_public_data_set_is_trained_on_by_its_recipe(
 
 
 @pytest.mark.parametrize("name", ["cityscapes", "pascal_voc"])
-def test_the_split_of_a_recipe_is_known(name: str) -> None:
+def test_the_split_of_a_recipe_is_a_named_split(name: str) -> None:
     recipe = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
     assert recipe["data"]["init_args"]["split"] in named_splits(name)
 
@@ -88,7 +88,7 @@ PAPER = (
     ],
 )
 @pytest.mark.parametrize("run", ["--trainer.fast_dev_run true", SHORT])
-def test_the_papers_recipe_trains(
+def test_a_recipe_of_the_paper_trains_with_its_rates_and_frozen_norms(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -144,7 +144,7 @@ def recipe_parts(
 
 
 def network_input(model: Any, image: Tensor) -> Tensor:
-    """Return what the first convolution of the student gets for an image."""
+    """Return the input of the first convolution of the student for an image."""
     inputs: list[Tensor] = []
     encoder = model.student.encoder
     encoder.conv1.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
@@ -153,7 +153,7 @@ def network_input(model: Any, image: Tensor) -> Tensor:
     return inputs[0]
 
 
-def test_cityscapes_come_as_the_authors_have_them(
+def test_the_network_input_of_cityscapes_is_that_of_the_authors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_cityscapes(tmp_path / "data")
@@ -163,12 +163,12 @@ def test_cityscapes_come_as_the_authors_have_them(
     assert item["image"].shape == (1, 3, 512, 1024)
     assert item["label"].shape == (1, 512, 1024)
     red, green, blue = data.val[0]["image"].getpixel((0, 0))
-    theirs = torch.tensor([blue - 73.158, green - 82.909, red - 72.392])
+    expected = torch.tensor([blue - 73.158, green - 82.909, red - 72.392])
     pixel = network_input(model, item["image"][..., :32, :32])[0, :, 0, 0]
-    torch.testing.assert_close(pixel, theirs, rtol=0, atol=1e-3)
+    torch.testing.assert_close(pixel, expected, rtol=0, atol=1e-3)
 
 
-def test_pascal_voc_comes_as_the_authors_have_it(
+def test_the_network_input_of_pascal_voc_is_that_of_the_authors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_voc(tmp_path / "data")
@@ -186,17 +186,17 @@ def test_pascal_voc_comes_as_the_authors_have_it(
     assert item["image"].min() >= -123
     assert item["image"].abs().max() > 3  # no division
     red, green, blue = data.val[0]["image"].getpixel((0, 0))
-    theirs = torch.tensor([red - 122.679, green - 116.669, blue - 104.007])
+    expected = torch.tensor([red - 122.679, green - 116.669, blue - 104.007])
     pixel = network_input(model, item["image"][..., :32, :32])[0, :, 0, 0]
-    torch.testing.assert_close(pixel, theirs, rtol=0, atol=1e-3)
+    torch.testing.assert_close(pixel, expected, rtol=0, atol=1e-3)
 
 
-def test_the_scales_of_pascal_voc_are_those_of_the_authors() -> None:
+def test_the_scale_factors_of_pascal_voc_are_those_of_the_authors() -> None:
     recipe = yaml.safe_load((RECIPES / "pascal_voc_olsson2021.yaml").read_text())
     steps = recipe["data"]["init_args"]["transform"]["init_args"]["transforms"]
     scales = [
-        1 + one["init_args"]["scale_limit"][0]
-        for one in steps[0]["init_args"]["transforms"]
+        1 + step["init_args"]["scale_limit"][0]
+        for step in steps[0]["init_args"]["transforms"]
     ]
     assert scales == pytest.approx([n / 10 for n in range(5, 17)])
 
@@ -209,7 +209,7 @@ def test_the_scales_of_pascal_voc_are_those_of_the_authors() -> None:
         ("pascal_voc_olsson2021", make_voc, 18),
     ],
 )
-def test_the_clean_flags_of_a_recipe_can_be_given_together(
+def test_all_flags_named_in_the_comments_of_a_recipe_can_be_combined(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -232,7 +232,7 @@ def test_the_clean_flags_of_a_recipe_can_be_given_together(
 
 
 @pytest.mark.slow
-def test_pascal_vocs_own_pipeline_trains_and_is_kept(
+def test_the_transform_of_pascal_voc_is_restored_when_a_run_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_voc(tmp_path / "data")
@@ -264,7 +264,7 @@ def test_pascal_vocs_own_pipeline_trains_and_is_kept(
     ]
 
 
-def test_a_count_of_labels_is_not_one_of_a_recipes_subset(
+def test_split_draws_a_number_of_labels_instead_of_the_recipes_named_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_cityscapes(tmp_path / "data")
