@@ -76,7 +76,7 @@ def test_none_and_pairs_within_the_range_pass() -> None:
 
 def test_every_argument_of_a_call_is_checked() -> None:
     with pytest.raises(ValueError, match=r"^threshold must be in \[0, 1\], got 2$"):
-        check_ranges(lr=0.1, threshold=2)
+        check_ranges(lr=0.1, size=None, threshold=2)
 
 
 def test_the_error_ends_with_the_reason() -> None:
