@@ -1,10 +1,11 @@
 # make demo: train on generated scenes, with and without unlabeled images
-# make test: everything that must hold
+# make check: lint, types, import order and the fast tests
+# make test: make check and the slow tests
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo check test clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -18,12 +19,15 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/python -m lightning_classmix demo --out demo
 
-test: .venv/installed-dev
+check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test: check
+	$(BIN)/python -m pytest -m slow
 
 clean:
 	rm -rf .venv demo

@@ -1,7 +1,7 @@
-"""Kill a training at random moments, resume it each time, and compare the end.
+"""Kill a training at random steps, resume it each time, and compare the results.
 
-The run that was killed must end with the weights, the teacher, the optimizer and the
-schedule of one that was never interrupted, bit for bit.
+The killed run must end with the same weights, teacher, optimizer and schedule as a run
+without interruption, bit for bit.
 """
 
 import argparse
@@ -24,17 +24,17 @@ from lightning_classmix import AtomicCheckpointIO, ClassMix, StreetScenesDataMod
 from lightning_classmix.models.small_unet import SmallUNet
 
 
-class Slow(Callback):
-    """Give the killer time: a step waits a little, and says that it is done."""
+class SlowSteps(Callback):
+    """Slow down training, so that it can be killed at a given step."""
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        """Wait, and tell the step."""
+        """Wait, and print the step."""
         time.sleep(0.01)
         print(trainer.global_step, flush=True)
 
 
 def train(folder: Path, steps: int) -> None:
-    """Train, from the last checkpoint in ``folder`` if there is one, to the end."""
+    """Train to the end, from the last checkpoint in ``folder`` if it exists."""
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     seed_everything(0, verbose=False)
@@ -53,7 +53,7 @@ def train(folder: Path, steps: int) -> None:
         enable_model_summary=False,
         plugins=[AtomicCheckpointIO()],
         callbacks=[
-            Slow(),
+            SlowSteps(),
             ModelCheckpoint(folder, save_last=True, every_n_train_steps=3),
         ],
     )
@@ -62,7 +62,7 @@ def train(folder: Path, steps: int) -> None:
 
 
 def start(folder: Path, steps: int) -> subprocess.Popen[str]:
-    """Train in a process of its own."""
+    """Start a training process."""
     command = [sys.executable, __file__, "--train", str(folder), "--steps", str(steps)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -70,7 +70,7 @@ def start(folder: Path, steps: int) -> subprocess.Popen[str]:
 
 
 def kill_at_random(folder: Path, steps: int, rng: random.Random) -> tuple[int, int]:
-    """Train on for a random number of steps, kill; return first and last step seen."""
+    """Resume for a random number of steps, then kill; return first and last step."""
     resumes = (folder / "last.ckpt").exists()
     process = start(folder, steps)
     first = last = 0
@@ -81,13 +81,15 @@ def kill_at_random(folder: Path, steps: int, rng: random.Random) -> tuple[int, i
         first = first or last
         if last - first >= wait:
             break
-    time.sleep(rng.uniform(0, 0.05))  # in the middle of something
+    time.sleep(rng.uniform(0, 0.05))  # in the middle of a step
     if process.poll() is not None:
-        raise SystemExit(f"it ended by itself, with status {process.returncode}")
+        raise SystemExit(
+            f"training ended before the kill, with status {process.returncode}"
+        )
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     if resumes and first <= 1:
-        raise SystemExit("it began anew, though there was a checkpoint")
+        raise SystemExit("training started at step 0 although there was a checkpoint")
     return first, last
 
 
@@ -96,34 +98,34 @@ def train_to_the_end(folder: Path, steps: int) -> None:
     process = start(folder, steps)
     process.communicate()
     if process.returncode:
-        raise SystemExit(f"it failed with status {process.returncode}")
+        raise SystemExit(f"training failed with status {process.returncode}")
 
 
-def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """List where two checkpoints differ."""
-    if isinstance(one, torch.Tensor):
-        return [] if torch.equal(one, other) else [where]
-    if isinstance(one, dict):
-        if one.keys() != other.keys():
-            return [where]
-        pairs = [(one[key], other[key], key) for key in one]
-    elif isinstance(one, (list, tuple)):
-        if len(one) != len(other):
-            return [where]
-        pairs = [(a, b, n) for n, (a, b) in enumerate(zip(one, other, strict=True))]
+def differences(first: Any, second: Any, path: str = "") -> list[str]:
+    """Return the paths of the entries in which two checkpoints differ."""
+    if isinstance(first, torch.Tensor):
+        return [] if torch.equal(first, second) else [path]
+    if isinstance(first, dict):
+        if first.keys() != second.keys():
+            return [path]
+        pairs = [(first[key], second[key], key) for key in first]
+    elif isinstance(first, (list, tuple)):
+        if len(first) != len(second):
+            return [path]
+        pairs = [(a, b, n) for n, (a, b) in enumerate(zip(first, second, strict=True))]
     else:
-        return [] if one == other else [where]
+        return [] if first == second else [path]
     return [
-        found for a, b, key in pairs for found in differences(a, b, f"{where}/{key}")
+        found for a, b, key in pairs for found in differences(a, b, f"{path}/{key}")
     ]
 
 
 def main() -> int:
     """Run the comparison; return 0 if nothing differs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=20, help="how often it is killed")
-    parser.add_argument("--steps", type=int, help="of the whole run")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--times", type=int, default=20, help="number of kills")
+    parser.add_argument("--steps", type=int, help="steps of the run")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the kill times")
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     steps = arguments.steps or 20 * arguments.times

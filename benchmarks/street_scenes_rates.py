@@ -1,4 +1,4 @@
-"""At which rate does each method of the demo learn best?
+"""Compare learning rates for each method of the demo.
 
 Trains both at four rates on the scenes of seed 0, as ``classmix demo`` does, and prints
 their mIoU on 500 validation scenes, which the demo does not test on.
@@ -18,6 +18,6 @@ data = StreetScenesDataModule(labeled=6, unlabeled=300, val=500, test=0, size=(6
 for name, (method, _) in METHODS.items():
     for lr in (0.001, 0.003, 0.01, 0.03):
         module, _ = train(method, lr, data, seed=0, steps=1500)
-        judge = Trainer(devices=1, logger=False)
-        (scores,) = judge.validate(module, data, verbose=False)
+        trainer = Trainer(devices=1, logger=False)
+        (scores,) = trainer.validate(module, data, verbose=False)
         print(f"{name} at {lr}: mIoU {100 * scores['val_miou']:.1f}", flush=True)

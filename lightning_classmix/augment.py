@@ -1,4 +1,4 @@
-"""Strong augmentation of the mixed batch, on the device; kornia behind one door."""
+"""Strong augmentation of mixed images, on their device; the only file with kornia."""
 
 import math
 from collections.abc import Sequence
@@ -10,20 +10,21 @@ from torch import Tensor, nn
 
 
 class StrongAugment(nn.Module):
-    """Jitter the colors of some images of a batch, and blur some.
+    """Apply color jitter and Gaussian blur to random images of a batch.
 
-    Every image draws for itself, from torch's global generator. The batch is computed
-    on in [0, 1] and in at least float32, and comes back normalized as before. Colors
+    Each image is drawn independently, from torch's global generator. The batch is
+    denormalized to [0, 1], augmented in at least float32 and normalized again. Colors
     are jittered in images of three channels only.
 
     Args:
-        mean: Mean that the images were normalized with, per channel in [0, 1].
-        std: Spread that the images were normalized with, per channel in (0, 1].
+        mean: Mean with which the images were normalized, per channel in [0, 1].
+        std: Standard deviation with which the images were normalized, per channel in
+            (0, 1].
         jitter: Largest relative change of brightness, contrast and saturation, and
-            largest turn of the hue in circles, in [0, 0.5].
+            largest change of the hue as a share of the color circle, in [0, 0.5].
         jitter_share: Share of the images that are jittered, in [0, 1].
         blur_share: Share of the images that are blurred, in [0, 1].
-        sigma: Smallest and largest width of the blur in pixels, > 0.
+        sigma: Smallest and largest standard deviation of the blur in pixels, > 0.
 
     Example:
         >>> augment = StrongAugment(mean=[0.5] * 3, std=[0.5] * 3)
@@ -64,7 +65,7 @@ class StrongAugment(nn.Module):
         """Return the augmented batch, of the dtype and shape of ``image``.
 
         Args:
-            image: Normalized, float ``(B, C, H, W)``.
+            image: Normalized images, float ``(B, C, H, W)``.
         """
         precise = torch.promote_types(image.dtype, torch.float32)
         with torch.autocast(image.device.type, enabled=False):
@@ -73,28 +74,30 @@ class StrongAugment(nn.Module):
             return ((self.change(pixels) - mean) / std).to(image.dtype)
 
     def change(self, pixels: Tensor) -> Tensor:
-        """Return the changed pixels, float ``(B, C, H, W)`` in [0, 1]."""
+        """Augment images in [0, 1], float ``(B, C, H, W)``, before normalization."""
         changed: Tensor = self.steps(pixels)
         return changed
 
 
 class Olsson2021Augment(StrongAugment):
-    """Jitter and blur all images of a batch or none, as ClassMix's authors do.
+    """Jitter and blur all images of a batch or none, as the authors of ClassMix do.
 
-    One draw decides whether the batch is jittered, each image then by factors of its
-    own, and another whether it is blurred, all images by one width. The brightness is
-    added and not multiplied, and the kernel of the blur has about a tenth of the side.
+    One random draw decides whether the batch is jittered, with factors per image.
+    Another decides whether it is blurred, with one standard deviation for all images.
+    Brightness is added, not multiplied; the blur kernel is about a tenth of the side.
 
     Args:
-        mean: Mean that the images were normalized with, per channel in [0, 1].
-        std: Spread that the images were normalized with, per channel in (0, 1].
-        jitter: As of `StrongAugment`; brightness moves by as much.
+        mean: Mean with which the images were normalized, per channel in [0, 1].
+        std: Standard deviation with which the images were normalized, per channel in
+            (0, 1].
+        jitter: Largest relative change of contrast and saturation, largest value added
+            to the brightness, and largest change of the hue, in [0, 0.5].
         jitter_share: Share of the batches that are jittered, in [0, 1].
         blur_share: Share of the batches that are blurred, in [0, 1].
-        sigma: Smallest and largest width of the blur in pixels, > 0.
+        sigma: Smallest and largest standard deviation of the blur in pixels, > 0.
 
     Source:
-        The authors' transformsgpu.py, with the brightness of the kornia of its time.
+        The authors' transformsgpu.py; the brightness as in the kornia of that time.
     """
 
     def __init__(
@@ -115,19 +118,19 @@ class Olsson2021Augment(StrongAugment):
         self.sigma = sigma
 
     def change(self, pixels: Tensor) -> Tensor:
-        """Return the changed pixels, float ``(B, C, H, W)`` in [0, 1]."""
-        jitter, blur, width = torch.rand(3).tolist()
+        """Augment images in [0, 1], float ``(B, C, H, W)``, before normalization."""
+        jitter, blur, level = torch.rand(3).tolist()
         if jitter < self.jitter_share:
             pixels = self.steps(pixels)
         if blur < self.blur_share:
             smallest, largest = self.sigma
-            sigma = smallest + (largest - smallest) * width
-            height, across = (_odd_tenth(side) for side in pixels.shape[-2:])
-            pixels = gaussian_blur2d(pixels, (height, across), (sigma, sigma))
+            sigma = smallest + (largest - smallest) * level
+            height, width = (_odd_tenth(side) for side in pixels.shape[-2:])
+            pixels = gaussian_blur2d(pixels, (height, width), (sigma, sigma))
         return pixels
 
 
 def _odd_tenth(side: int) -> int:
-    """Return the largest odd number that is no more than a tenth, rounded up."""
+    """Return the largest odd number up to a tenth of ``side``, rounded up."""
     tenth = math.ceil(0.1 * side)
     return tenth - 1 + tenth % 2

@@ -1,4 +1,4 @@
-"""Class colors, and tensors as pictures."""
+"""Class colors, and conversion of tensors to pictures."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from lightning_classmix import ops
 
 
 def default_palette(num_classes: int) -> list[tuple[int, int, int]]:
-    """Return colors that are easily told apart, for classes that have none.
+    """Return a palette of distinct colors, for classes without colors.
 
     Args:
         num_classes: Number of classes, C, at most 255.
@@ -24,8 +24,8 @@ def default_palette(num_classes: int) -> list[tuple[int, int, int]]:
         [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
 
     Source:
-        The color map of Pascal VOC's development kit: the bits of the class, dealt
-        out to the three channels from the highest bit down.
+        The color map of Pascal VOC's development kit: the bits of the class index are
+        distributed over the three channels, from the highest bit down.
     """
     palette = []
     for label in range(num_classes):
@@ -43,9 +43,9 @@ def to_picture(
     """Undo the normalization of one image.
 
     Args:
-        image: Normalized, float ``(3, H, W)``.
-        mean: Mean that it was normalized with, in [0, 1].
-        std: Spread that it was normalized with, in (0, 1].
+        image: Normalized image, float ``(3, H, W)``.
+        mean: Mean with which it was normalized, per channel in [0, 1].
+        std: Standard deviation with which it was normalized, per channel in (0, 1].
 
     Returns:
         The picture, uint8 ``(H, W, 3)``.
@@ -58,7 +58,7 @@ def to_picture(
 def to_colors(
     label: Tensor, palette: Sequence[tuple[int, int, int]]
 ) -> NDArray[np.uint8]:
-    """Paint a label map; void is black.
+    """Convert a label map to colors; void is black.
 
     Args:
         label: Class per pixel or 255, integer ``(H, W)``.

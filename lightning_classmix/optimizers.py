@@ -1,4 +1,4 @@
-"""The optimizer of a student: rates, decay and schedule."""
+"""Optimizer and learning rate schedule of the student."""
 
 from typing import Any, Literal
 
@@ -20,29 +20,29 @@ def build_optimizer(
     decay_all: bool = False,
     steps: int,
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """Build the optimizer of all parameters that want gradients, and its schedule.
-
-    Biases and the affine parameters of norms, all that has one dimension, do not decay
-    unless ``decay_all`` says so.
+    """Build the optimizer of all trainable parameters, and its schedule.
 
     Args:
         student: Network to train.
-        encoder: The part of it that learns at another rate, if any.
+        encoder: Part of the network that gets another learning rate; None if there is
+            no such part.
         name: ``adamw``, or ``sgd`` with momentum 0.9.
         lr: Learning rate at step 0.
-        encoder_lr_factor: Factor on ``lr`` for ``encoder``.
-        weight_decay: Of all parameters with two dimensions or more.
-        decay_all: Let parameters of one dimension decay, too.
-        steps: Steps of the whole run, over which the rate falls to 0 by ``ops.poly``.
+        encoder_lr_factor: Factor on ``lr`` for the parameters of ``encoder``.
+        weight_decay: Weight decay; not applied to biases and normalization parameters
+            (all parameters of one dimension).
+        decay_all: Apply weight decay to biases and normalization parameters too.
+        steps: Number of steps of the whole run, over which the learning rate decreases
+            to 0 as ``ops.poly``.
 
     Returns:
         The optimizer, and its schedule per step.
     """
-    slow = set() if encoder is None else {id(p) for p in encoder.parameters()}
+    encoder_ids = set() if encoder is None else {id(p) for p in encoder.parameters()}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in student.parameters():
         if parameter.requires_grad:
-            kind = id(parameter) in slow, decay_all or parameter.ndim > 1
+            kind = id(parameter) in encoder_ids, decay_all or parameter.ndim > 1
             groups.setdefault(kind, []).append(parameter)
     options = [
         {
@@ -61,14 +61,14 @@ def build_optimizer(
 
 
 class PolynomialDecay(LRScheduler):
-    """Multiply the rate that each group began with by ``ops.poly``.
+    """Multiply the initial learning rate of each parameter group by ``ops.poly``.
 
-    Groups that join later, as those of ``BackboneFinetuning`` do, fall alike. A run
-    that goes on for longer than it was meant to falls as one of its new length.
+    Groups that are added later, as by ``BackboneFinetuning``, follow the same factor. A
+    resumed run with another number of steps follows the schedule of the new number.
 
     Args:
-        optimizer: Optimizer whose groups fall.
-        steps: Steps of the whole run.
+        optimizer: Optimizer whose learning rates are scheduled.
+        steps: Number of steps of the whole run.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
@@ -76,7 +76,7 @@ class PolynomialDecay(LRScheduler):
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | Tensor]:
-        """Return the rate of each group at this step."""
+        """Return the learning rate of each parameter group at this step."""
         factor = ops.poly(self.last_epoch, self.steps)
         groups = self.optimizer.param_groups
         return [
@@ -84,7 +84,7 @@ class PolynomialDecay(LRScheduler):
         ]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place in the schedule; its length is that of the run."""
+        """Return the state without ``steps``, which a resumed run sets itself."""
         state: dict[str, Any] = super().state_dict()
         del state["steps"]
         return state

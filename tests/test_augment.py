@@ -15,7 +15,7 @@ def normalized(batch: int = 8) -> torch.Tensor:
     ]
 
 
-def test_augmented_images_are_normalized_as_before() -> None:
+def test_augmented_images_are_normalized_again() -> None:
     torch.manual_seed(0)
     augmented = StrongAugment(MEAN, STD)(normalized())
     pixels = augmented * torch.tensor(STD)[:, None, None]
@@ -26,12 +26,12 @@ def test_augmented_images_are_normalized_as_before() -> None:
     assert pixels.std() > 0.1
 
 
-def test_images_pass_unchanged_if_none_is_chosen() -> None:
+def test_images_are_unchanged_with_a_share_of_zero() -> None:
     augment = StrongAugment(MEAN, STD, jitter_share=0.0, blur_share=0.0)
     torch.testing.assert_close(augment(normalized()), normalized())
 
 
-def test_every_image_draws_for_itself() -> None:
+def test_each_image_is_augmented_independently() -> None:
     torch.manual_seed(0)
     image = normalized(1).repeat(32, 1, 1, 1)
     augment = StrongAugment(MEAN, STD, jitter_share=0.5, blur_share=0.0)
@@ -41,7 +41,7 @@ def test_every_image_draws_for_itself() -> None:
     assert differences > 0
 
 
-def test_the_global_generator_decides() -> None:
+def test_augmentation_follows_the_global_generator() -> None:
     augment, image = StrongAugment(MEAN, STD), normalized()
     torch.manual_seed(3)
     first = augment(image)
@@ -51,20 +51,20 @@ def test_the_global_generator_decides() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_dtype_comes_back(dtype: torch.dtype) -> None:
+def test_the_dtype_is_kept(dtype: torch.dtype) -> None:
     augmented = StrongAugment(MEAN, STD)(normalized().to(dtype))
     assert augmented.dtype == dtype
     assert augmented.isfinite().all()
 
 
-def test_images_of_other_channels_are_blurred_only() -> None:
+def test_images_of_other_channel_counts_are_only_blurred() -> None:
     augment = StrongAugment((0.5,), (0.2,), blur_share=1.0)
     image = normalized()[:, :1]
     assert augment(image).shape == image.shape
     assert augment(image).std() < image.std()
 
 
-def test_buffers_stay_out_of_checkpoints() -> None:
+def test_buffers_are_not_in_the_state_dict() -> None:
     assert StrongAugment(MEAN, STD).state_dict() == {}
 
 
@@ -112,7 +112,7 @@ def test_all_images_of_a_batch_are_blurred_alike_or_none_is() -> None:
 @pytest.mark.parametrize(
     ("side", "kernel"), [(512, 51), (1024, 103), (321, 33), (16, 1), (1, 1), (30, 3)]
 )
-def test_the_kernel_of_the_blur_has_an_odd_tenth_of_the_side(
+def test_the_blur_kernel_is_an_odd_tenth_of_the_side(
     side: int, kernel: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
@@ -127,7 +127,7 @@ def test_the_kernel_of_the_blur_has_an_odd_tenth_of_the_side(
     assert given == [((kernel, 51), (0.5, 0.5))]
 
 
-def test_the_width_of_the_blur_is_drawn_between_its_bounds(
+def test_the_standard_deviation_of_the_blur_is_drawn_between_its_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     widths: list[float] = []
@@ -170,7 +170,7 @@ def test_brightness_is_added_so_that_black_becomes_gray() -> None:
     assert strong(black).max() < 1e-3
 
 
-def test_one_seed_makes_one_batch() -> None:
+def test_the_same_seed_gives_the_same_batch() -> None:
     augment, image = Olsson2021Augment(MEAN, STD), normalized()
     torch.manual_seed(3)
     first = [augment(image) for _ in range(4)]
@@ -182,7 +182,7 @@ def test_one_seed_makes_one_batch() -> None:
 @pytest.mark.parametrize(
     "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 )
-def test_a_batch_comes_back_normalized_and_in_its_dtype(dtype: torch.dtype) -> None:
+def test_a_batch_is_normalized_again_in_its_dtype(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     augment = Olsson2021Augment(MEAN, STD, jitter_share=1.0, blur_share=1.0)
     augmented = augment(normalized().to(dtype))
@@ -207,7 +207,7 @@ def test_pixels_of_float64_are_computed_in_float64() -> None:
 
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("size", [(1, 1), (2, 60), (33, 40)])
-def test_any_channels_and_the_smallest_sides_work(
+def test_any_channel_count_and_the_smallest_sides_are_accepted(
     channels: int, size: tuple[int, int]
 ) -> None:
     augment = Olsson2021Augment((0.5,) * channels, (0.2,) * channels, blur_share=1.0)

@@ -11,7 +11,7 @@ def network() -> nn.Sequential:
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 @pytest.mark.parametrize("decay_all", [False, True])
-def test_parameters_of_one_dimension_decay_if_all_shall(
+def test_parameters_of_one_dimension_decay_with_decay_all(
     name: str, decay_all: bool
 ) -> None:
     student = network()
@@ -43,7 +43,7 @@ def test_parameters_of_one_dimension_decay_if_all_shall(
     assert len(optimizer.param_groups) == (2 if decay_all else 4)
 
 
-def test_all_parameters_shrink_in_a_step_without_gradients_to_follow() -> None:
+def test_all_parameters_shrink_in_a_step_with_zero_gradients() -> None:
     student = network()
     for parameter in student.parameters():
         nn.init.ones_(parameter)

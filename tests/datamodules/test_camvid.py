@@ -55,6 +55,7 @@ def test_there_are_eleven_classes_with_names_and_colors() -> None:
     assert data.num_classes == len(data.class_names) == len(data.palette) == 11  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @real
 @pytest.mark.parametrize("seed", range(3))
 def test_real_subsets_are_nested_and_hold_every_class(seed: int) -> None:

@@ -198,6 +198,7 @@ def test_a_broken_unlabeled_image_is_named_when_it_is_met(
         next(iter(data.train_dataloader()))
 
 
+@pytest.mark.slow
 def test_labels_are_not_read_again_at_every_setup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def test_names_that_are_no_utf8_come_back_byte_for_byte() -> None:
     assert os.fsencode(Paths([UNDECODABLE])[0]) == b"caf\xe9.png"
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
 def test_whatever_strings_come_back(names: list[str]) -> None:
     assert list(Paths(names).strings()) == names

@@ -36,6 +36,7 @@ def test_a_checkpoint_loads_on_every_device(device: str, tmp_path: Path) -> None
         assert value.cpu().equal(state[key])
 
 
+@pytest.mark.slow
 def test_loading_a_checkpoint_does_not_read_pretrained_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ def module(**options: Any) -> ClassMix:
     return ClassMix(tiny.CLASSES, **defaults | options)
 
 
+@pytest.mark.slow
 def test_the_learning_rate_finder_sets_a_rate_and_restores_the_weights(
     tmp_path: Path,
 ) -> None:
@@ -50,6 +51,7 @@ def test_the_learning_rate_finder_sets_a_rate_and_restores_the_weights(
     assert trainer.optimizers[0].param_groups[0]["initial_lr"] == model.lr
 
 
+@pytest.mark.slow
 def test_the_learning_rate_finder_starts_from_the_pretrained_weights(
     tmp_path: Path,
 ) -> None:

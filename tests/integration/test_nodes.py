@@ -34,7 +34,7 @@ def test_two_nodes_have_the_same_teacher_and_read_disjoint_images(
         )
         for node in (0, 1)
     ]
-    outputs = [node.communicate(timeout=180)[0] for node in nodes]
+    outputs = [node.communicate(timeout=1800)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     assert [(rank["world"], rank["node"]) for rank in ranks] == [(2, 0), (2, 1)]

@@ -27,6 +27,7 @@ SMALL = (
 SHORT = "--trainer.max_steps 2 --trainer.val_check_interval 2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "make", "more", "last_class"),
     [
@@ -168,6 +169,7 @@ def test_the_network_input_of_cityscapes_is_that_of_the_authors(
     torch.testing.assert_close(pixel, expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_network_input_of_pascal_voc_is_that_of_the_authors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ def make_paper() -> DeepLabV2:
     return DeepLabV2(encoder, encoder.channels, 21, head_dilations=(6, 12)).eval()
 
 
-def test_the_papers_network_has_44_million_parameters(paper: DeepLabV2) -> None:
+def test_the_network_of_the_paper_has_44_million_parameters(paper: DeepLabV2) -> None:
     count = sum(parameter.numel() for parameter in paper.parameters())
     resnet101 = 42_500_160  # without its classifier
     assert count == resnet101 + 4 * (2048 * 9 * 21 + 21) == 44_048_532
@@ -48,7 +48,7 @@ def test_strides_pooling_and_dilations_are_those_of_caffe(paper: DeepLabV2) -> N
             assert block.conv1.stride == ((2, 2) if block is first else (1, 1))
 
 
-def test_the_logits_are_the_sum_of_the_branches_that_count() -> None:
+def test_the_logits_are_the_sum_of_the_used_branches() -> None:
     network = DeepLabV2(nn.Conv2d(3, 4, 1, stride=8), 4, 2, head_dilations=(6, 24))
     image = torch.randn(2, 3, 33, 41)
     features = network.encoder(image)
@@ -66,7 +66,7 @@ def test_the_logits_are_the_sum_of_the_branches_that_count() -> None:
     torch.testing.assert_close(network(image), expected)
 
 
-def test_branches_that_do_not_count_want_no_gradient() -> None:
+def test_unused_branches_get_no_gradient() -> None:
     network = DeepLabV2(nn.Conv2d(3, 4, 1), 4, 2, head_dilations=(6, 12))
     network(torch.randn(1, 3, 8, 8)).sum().backward()
     assert [branch.weight.grad is not None for branch in network.head] == [
@@ -83,7 +83,7 @@ def test_branches_that_do_not_count_want_no_gradient() -> None:
     ]
 
 
-def test_of_a_list_of_features_the_last_are_taken() -> None:
+def test_the_last_features_of_a_list_are_used() -> None:
     class Pyramid(nn.Module):
         def forward(self, image: Tensor) -> list[Tensor]:
             return [image, image[:, :, ::2, ::2]]

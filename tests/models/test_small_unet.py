@@ -11,7 +11,7 @@ def test_small_unet_takes_images_of_any_size(size: tuple[int, int]) -> None:
     assert network(torch.zeros(2, 3, *size)).shape == (2, 4, *size)
 
 
-def test_every_weight_of_small_unet_learns() -> None:
+def test_every_weight_of_small_unet_gets_a_gradient() -> None:
     network = SmallUNet(3, in_channels=1, width=4)
     loss = network(torch.randn(2, 1, 32, 32)).square().mean()
     loss.backward()

@@ -20,7 +20,7 @@ def module(**options: Any) -> Any:
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_mode_of_the_teacher_is_its_own(mode: str) -> None:
+def test_the_teacher_keeps_its_own_mode(mode: str) -> None:
     model = module(teacher_mode=mode)
     seen: list[bool] = []
     model.teacher.network.register_forward_pre_hook(

@@ -224,6 +224,7 @@ def test_training_values_are_logged_under_their_documented_names() -> None:
     assert trainer.callback_metrics["train_confident"] == 1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_restores_hyperparameters_and_weights(tmp_path: Path) -> None:
     model = ClassMix(
         3,

@@ -155,6 +155,7 @@ def test_hyperparameters_are_saved_as_plain_values(tmp_path: Path) -> None:
     assert all(torch.equal(v, state[k]) for k, v in loaded.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_file_of_a_whole_network_is_loaded_into_student_and_teacher(
     tmp_path: Path,
 ) -> None:
