@@ -20,13 +20,19 @@ from lightning_classmix.callbacks.score_table import ScoreTable
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import RECIPES, complete, data_arguments
 from lightning_classmix.cli.check import check
+from lightning_classmix.cli.compare import compare, list_arguments
 from lightning_classmix.cli.errors import MISTAKES, advice, mistake_of, near
 from lightning_classmix.cli.split import split
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.experiments.demo import demo
 from lightning_classmix.modules.supervised import Supervised
 
-COMMANDS: dict[str, Any] = {"demo": demo, "check": check, "split": split}
+COMMANDS: dict[str, Any] = {
+    "demo": demo,
+    "check": check,
+    "split": split,
+    "compare": compare,
+}
 """What is not a method of the Trainer."""
 
 _Callback = TypeVar("_Callback", bound=Callback)
@@ -35,7 +41,7 @@ _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
 _RECIPES = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
 _DESCRIPTION = f"""
 Semi-supervised semantic segmentation with ClassMix. Beside the subcommands below there
-are 'classmix demo', 'classmix check' and 'classmix split'. A config is a file or one of
+are 'classmix demo', 'classmix check', 'classmix split' and 'classmix compare'. A config is a file or one of
 the recipes {_RECIPES}. 'classmix fit --model.help ClassMix' and 'classmix fit
 --data.help CamVidDataModule' explain the arguments of a class.
 """
@@ -238,7 +244,9 @@ def main() -> None:
         warnings.filterwarnings("ignore", harmless)
     try:
         if command in COMMANDS:
-            if command != "demo":
+            if command == "compare":
+                arguments = [command, *list_arguments(arguments[1:])]
+            elif command != "demo":
                 arguments = [command, *data_arguments(arguments[1:])]
             auto_cli(
                 COMMANDS,
