@@ -50,7 +50,7 @@ def compare(
     out: str | Path = "comparison",
     *,
     shared: dict[str, Any] | None = None,
-    define: dict[str, Method] | None = None,
+    define: dict[str, dict[str, Any]] | None = None,
     rates: Rates = RATES,
     jobs: int = 1,
     threads: int = 1,

@@ -108,22 +108,32 @@ METHODS = {
 
 
 def select_methods(
-    names: Iterable[str], define: Mapping[str, Method]
+    names: Iterable[str], define: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Method]:
     """Return the methods of a comparison, in the given order.
 
     Args:
         names: Names of the methods.
-        define: Methods beside the known ones, by name; they take precedence.
+        define: Fields of further methods by name; they replace a known method.
 
     Raises:
-        ValueError: If a name is unknown or given twice, or there is none.
+        ValueError: If a name or a field is unknown, a name is given twice, or there is
+            none.
 
     Example:
         >>> select_methods(["supervised"], {})["supervised"].class_path
         'Supervised'
     """
-    known = METHODS | dict(define)
+    known = dict(METHODS)
+    fields = Method.__dataclass_fields__
+    for name, values in define.items():
+        for key in values:
+            if key not in fields:
+                raise ValueError(
+                    f"a method must be defined by {', '.join(fields)}, got {key} for"
+                    f" {name}{near(key, fields)}"
+                )
+        known[name] = Method(**values)
     listed = list(names)
     for name in listed:
         if name not in known:
