@@ -11,11 +11,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
+import torch
+
 from lightning_classmix.experiments.compare_methods import BASELINE
 
 _PACKAGES = (
     "lightning-classmix",
-    "torch",
     "lightning",
     "torchmetrics",
     "segmentation-models-pytorch",
@@ -145,7 +146,7 @@ def environment() -> dict[str, Any]:
         )
     except (OSError, subprocess.CalledProcessError):
         pass
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
     versions |= {name: version(name) for name in _PACKAGES}
     return {"commit": commit, "versions": versions}
 

@@ -102,7 +102,7 @@ def test_wrong_flags_end_in_one_line(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_an_interrupted_command_continues(
+def test_an_interrupted_command_writes_a_checkpoint_and_ends_with_its_status(
     monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -140,8 +141,9 @@ def test_tables_and_figure_are_written(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_finished_runs_are_not_repeated(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = shutil.copytree(folder, tmp_path / "copy")
     executed: list[Run] = []
 
     def note(run: Run, on_step: object) -> None:
