@@ -18,7 +18,6 @@ from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataMod
 from lightning_classmix.experiments.compare_checkpoint import ResumableCheckpoint
 from lightning_classmix.experiments.compare_data import build_data, split_data
 from lightning_classmix.experiments.compare_run import Run, write_json
-from lightning_classmix.models.small_unet import SmallUNet
 from lightning_classmix.modules.supervised import Supervised
 
 CHECKPOINT_INTERVAL = 200
@@ -35,10 +34,6 @@ def build_module(run: Run, data: SemiSupervisedDataModule) -> Supervised:
     arguments: dict[str, Any] = {name: getattr(data, name) for name in described}
     arguments |= {"lr": run.lr, **run.setup.shared, **run.method.init_args}
     seed_everything(run.seed, verbose=False)
-    if arguments.get("model") == "small_unet":
-        arguments["network"] = SmallUNet(
-            arguments["num_classes"], in_channels=arguments.get("in_channels", 3)
-        )
     return run.method.module_class()(**arguments)
 
 
