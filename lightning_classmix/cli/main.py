@@ -10,13 +10,19 @@ from jsonargparse import auto_cli
 
 from lightning_classmix.cli.arguments import expand_data_arguments
 from lightning_classmix.cli.check import check
+from lightning_classmix.cli.compare import compare, list_arguments
 from lightning_classmix.cli.errors import USER_ERRORS, fail, similar, user_error_message
 from lightning_classmix.cli.lightning_cli import ClassMixCLI
 from lightning_classmix.cli.parser import Parser
 from lightning_classmix.cli.split import split
 from lightning_classmix.experiments.demo import demo
 
-COMMANDS: dict[str, Any] = {"demo": demo, "check": check, "split": split}
+COMMANDS: dict[str, Any] = {
+    "demo": demo,
+    "check": check,
+    "split": split,
+    "compare": compare,
+}
 """Commands beside those of the Trainer."""
 
 _HARMLESS_WARNINGS = (
@@ -59,6 +65,8 @@ def main() -> None:
 def _run_command(command: str, arguments: list[str]) -> None:
     if command == "demo":
         torch.set_num_threads(1)  # so small a network gains nothing from more
+    elif command == "compare":
+        arguments = list_arguments(arguments)
     else:
         arguments = expand_data_arguments(arguments)
     auto_cli(

@@ -66,6 +66,7 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
             seed=seed,
             **kwargs,
         )
+        self.save_hyperparameters(logger=False)
         self.counts, self.pool = (labeled, unlabeled), pool
         self._drawn = False
 

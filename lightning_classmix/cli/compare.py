@@ -1,0 +1,51 @@
+"""The command ``classmix compare``: methods × label counts × seeds on one data set."""
+
+import sys
+from collections.abc import Sequence
+from functools import wraps
+from typing import Any
+
+from rich.console import Console
+
+from lightning_classmix.experiments import compare as experiment
+from lightning_classmix.experiments.compare_checkpoint import Stopped
+
+_LISTS = ("--labels", "--methods", "--seeds", "--rates")
+
+
+@wraps(experiment.compare)
+def compare(*arguments: Any, **options: Any) -> None:
+    """Compare; on a stop signal, end with the status of a stopped process."""
+    out = options["out"]
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    try:
+        experiment.compare(*arguments, **options)
+    except Stopped as stop:
+        console.print(
+            f"stopped by signal {stop.number}; checkpoints are in {out}, and the same"
+            " command continues from them"
+        )
+        sys.exit(128 + stop.number)
+    console.print(f"Written: results.json, results.csv, report.md, miou.png in {out}")
+
+
+def list_arguments(arguments: Sequence[str]) -> list[str]:
+    """Put brackets around comma-separated values, as the parser expects lists.
+
+    Args:
+        arguments: Arguments of the command.
+
+    Example:
+        >>> list_arguments(["--labels", "12,all", "--steps", "100"])
+        ['--labels=[12,all]', '--steps', '100']
+    """
+    listed = []
+    rest = iter(arguments)
+    for argument in rest:
+        option, has_value, value = argument.partition("=")
+        if option in _LISTS:
+            value = value if has_value else next(rest, "")
+            bracketed = value if value.startswith(("[", "{")) else f"[{value}]"
+            argument = f"{option}={bracketed}"
+        listed.append(argument)
+    return listed

@@ -1,0 +1,227 @@
+"""Compare methods by label count and seed on one data set, with equal conditions."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
+from lightning_classmix.experiments.compare_data import (
+    HELD_OUT,
+    build_data,
+    draw_lists,
+    pool_arguments,
+)
+from lightning_classmix.experiments.compare_figure import save_figure
+from lightning_classmix.experiments.compare_methods import (
+    Method,
+    check_distinct,
+    select_methods,
+)
+from lightning_classmix.experiments.compare_progress import Progress
+from lightning_classmix.experiments.compare_results import (
+    environment,
+    summarize_all,
+    write_csv,
+)
+from lightning_classmix.experiments.compare_run import Run, Setup
+from lightning_classmix.experiments.compare_tables import markdown_report
+from lightning_classmix.experiments.compare_training import build_module
+from lightning_classmix.experiments.compare_workers import execute_all
+from lightning_classmix.ops.ranges import check_ranges
+
+Rates = Sequence[float] | Mapping[str, float | Sequence[float]]
+RATES = (0.001, 0.003, 0.01)
+"""Learning rates that are tried for each method."""
+SMALL_UNET = {"model": "small_unet", "encoder_weights": None}
+"""The network of a comparison whose ``shared`` arguments name none."""
+
+
+def compare(
+    data: SemiSupervisedDataModule,
+    labels: Sequence[int | str],
+    methods: Sequence[str] = ("supervised", "classmix"),
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int = 6000,
+    out: str | Path = "comparison",
+    *,
+    shared: dict[str, Any] | None = None,
+    define: dict[str, dict[str, Any]] | None = None,
+    rates: Rates = RATES,
+    jobs: int = 1,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Train every method with every label count and seed, and compare the mIoU.
+
+    Runs with the same label count and seed share the labeled images, the initial
+    weights, the augmentation and the number of steps. The learning rate of a method is
+    the best of several trials of half the length, with the first seed and the smallest
+    label count, scored on 40 training images that no run trains on. Finished runs are
+    not repeated, and interrupted runs continue from their last checkpoint. Writes
+    ``results.json``, ``results.csv``, ``report.md`` and ``miou.png``.
+
+    Args:
+        data: Data module over files, or StreetScenesDataModule; its ``labeled`` is
+            replaced, and its ``seed`` draws the held-out images.
+        labels: Numbers of labeled images; ``all`` means all but the held-out images.
+        methods: Names of the methods: supervised, mean_teacher, pseudo_label, cutmix,
+            cowmix, classmix, classmix_olsson2021, and those of ``define``.
+        seeds: Seeds of the labeled images, the initial weights and the training.
+        steps: Optimizer steps of each run.
+        out: Folder of the results, created if missing; runs in it are continued.
+        shared: Arguments of Supervised for all methods, such as ``model``, ``encoder``
+            and ``encoder_weights``; without ``model``, the network is ``small_unet``.
+        define: Further methods by name: ``class_path``, ``init_args`` and ``decay``.
+        rates: Learning rates to try for every method, or by method; a single rate is
+            used without trials.
+        jobs: Number of worker processes, each of which executes one run at a time.
+        threads: Threads of torch in each process.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        ValueError: If an argument is out of its range, there are too few training
+            images, or ``out`` holds runs with other settings.
+        Stopped: If a signal stopped the comparison; the same call continues it.
+    """
+    for name, count in (("steps", steps), ("jobs", jobs), ("threads", threads)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    check_distinct("seeds", list(seeds))
+    selected = select_methods(methods, define or {})
+    shared = dict(shared or {})
+    if not {"model", "network"} & shared.keys():
+        shared = SMALL_UNET | shared
+    for name, method in selected.items():
+        method.check(name, shared)
+    candidates = _candidate_rates(rates, selected, shared)
+    folder = _writable_folder(Path(out))
+
+    setup = Setup(type(data), pool_arguments(data), shared, folder)
+    pool = build_data(setup.data_class, setup.data_arguments)
+    available = draw_lists(pool, seeds, folder / "lists")
+    counts = _label_counts(labels, available)
+    trials = {
+        name: [
+            Run(setup, name, method, min(counts), seeds[0], max(1, steps // 2), rate)
+            for rate in candidates[name]
+        ]
+        for name, method in selected.items()
+    }
+    runs = {
+        name: [
+            Run(setup, name, method, count, seed, steps, candidates[name][0])
+            for count in counts
+            for seed in seeds
+        ]
+        for name, method in selected.items()
+    }
+    for name, tried in trials.items():
+        trials[name] = [replace(run, trial=True) for run in tried if len(tried) > 1]
+        build_module(runs[name][0], pool)  # refuses wrong arguments
+        for run in trials[name] or runs[name]:
+            run.result()  # refuses other settings
+
+    console = Console(highlight=False)
+    progress = Progress(trials, runs, console)
+    with Live(get_renderable=progress.table, console=console, refresh_per_second=2):
+        tried = [run for planned in trials.values() for run in planned]
+        execute_all(tried, jobs=jobs, threads=threads, on_step=progress.update)
+        for name, planned in trials.items():
+            if planned:
+                best = _best_rate(name, planned)
+                runs[name] = [replace(run, lr=best) for run in runs[name]]
+        planned = [run for listed in runs.values() for run in listed]
+        execute_all(planned, jobs=jobs, threads=threads, on_step=progress.update)
+    return _write_results(setup, runs, trials)
+
+
+def _candidate_rates(
+    rates: Rates, methods: Mapping[str, Method], shared: Mapping[str, Any]
+) -> dict[str, list[float]]:
+    """Return the learning rates to try for each method."""
+    by_method = rates if isinstance(rates, Mapping) else dict.fromkeys(methods, rates)
+    unknown = sorted({*by_method} - {*methods})
+    if unknown:
+        raise ValueError(f"rates must be given for methods, got {', '.join(unknown)}")
+    candidates = {}
+    for name, method in methods.items():
+        given = by_method.get(name, RATES)
+        given = method.init_args.get("lr", shared.get("lr", given))
+        listed = [given] if isinstance(given, int | float) else list(given)
+        check_distinct(f"rates of {name}", listed)
+        check_ranges(lr=listed)
+        candidates[name] = listed
+    return candidates
+
+
+def _writable_folder(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(
+            f"out must be a folder that can be written, got {out}: {error.strerror}"
+        ) from error
+    return out
+
+
+def _label_counts(labels: Sequence[int | str], available: int) -> list[int]:
+    """Return the label counts in increasing order."""
+    counts = []
+    for value in labels:
+        count = available if value == "all" else value
+        if not isinstance(count, int) or not 1 <= count <= available:
+            raise ValueError(
+                f"labels must be 'all' or in [1, {available}], the training images"
+                f" without the {HELD_OUT} held out, got {value}"
+            )
+        counts.append(count)
+    check_distinct("labels", counts)
+    return sorted(counts)
+
+
+def _best_rate(name: str, trials: Sequence[Run]) -> float:
+    scores = {run.lr: (run.result() or {})["miou"] for run in trials}
+    finite = {lr: score for lr, score in scores.items() if score is not None}
+    if not finite:
+        raise ValueError(
+            f"rates of {name} must include one whose losses stay finite, got"
+            f" {', '.join(f'{lr:g}' for lr in scores)}; give lower rates"
+        )
+    return max(finite, key=lambda lr: finite[lr])
+
+
+def _write_results(
+    setup: Setup, runs: Mapping[str, list[Run]], trials: Mapping[str, list[Run]]
+) -> dict[str, Any]:
+    results = [run.result() or {} for planned in runs.values() for run in planned]
+    tried = {
+        name: {run.lr: (run.result() or {})["miou"] for run in listed}
+        for name, listed in trials.items()
+        if listed
+    }
+    facts = environment()
+    summaries = summarize_all(results)
+    content = facts | {
+        "summary": {
+            name: {labels: summary._asdict() for labels, summary in by_labels.items()}
+            for name, by_labels in summaries.items()
+        },
+        "rates": tried,
+        "runs": results,
+    }
+    out = setup.out
+    (out / "results.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_csv(out / "results.csv", [result | facts for result in results])
+    report = markdown_report(results, tried, facts)
+    (out / "report.md").write_text(report, encoding="utf-8")
+    save_figure(out / "miou.png", summaries)
+    return content
