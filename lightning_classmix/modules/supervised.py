@@ -261,6 +261,7 @@ class Supervised(EvaluationModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a resumed run needs: the base seed and the class paths."""
+        super().on_save_checkpoint(checkpoint)
         if "callbacks" not in checkpoint:  # weights only: no callback is called
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, FiniteLoss):
@@ -271,6 +272,7 @@ class Supervised(EvaluationModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the base seed; skip the initial weights."""
+        super().on_load_checkpoint(checkpoint)
         self.base_seed = checkpoint["base_seed"]
         end_epoch(checkpoint)
         self._pretrained = None
