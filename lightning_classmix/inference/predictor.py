@@ -1,8 +1,8 @@
 """Predict images with a trained module."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -113,8 +113,16 @@ class Predictor:
             blend=blend,
         )
 
+    @overload
     def __call__(
-        self, image: RawImage | Sequence[RawImage], *, probabilities: bool = False
+        self, image: list[Any], *, probabilities: bool = ...
+    ) -> list[Tensor]: ...
+
+    @overload
+    def __call__(self, image: RawImage, *, probabilities: bool = ...) -> Tensor: ...
+
+    def __call__(
+        self, image: RawImage | list[Any], *, probabilities: bool = False
     ) -> Tensor | list[Tensor]:
         """Predict an image, or each image of a list.
 
@@ -132,9 +140,9 @@ class Predictor:
             TypeError: If an image has another type or dtype.
             ValueError: If its shape or range does not fit, or a file cannot be read.
         """
-        if isinstance(image, (list, tuple)):
+        if isinstance(image, list):
             return [self._predict(item, probabilities) for item in image]
-        return self._predict(image, probabilities)  # type: ignore[arg-type]
+        return self._predict(image, probabilities)
 
     def _predict(self, image: RawImage, probabilities: bool) -> Tensor:
         dtype = _DTYPES[self.precision]

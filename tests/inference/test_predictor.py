@@ -9,8 +9,11 @@ from torch import Tensor
 
 from lightning_classmix import ClassMix, FolderDataModule, Supervised
 from lightning_classmix.inference.predictor import Predictor
+from lightning_classmix.modules.prediction import Blend
 from tests import tiny
 from tests.images import make_folder
+
+BLENDS: tuple[Blend, ...] = ("uniform", "gaussian")
 
 
 class Recorder(ClassMix):
@@ -31,7 +34,8 @@ class Recorder(ClassMix):
 
 def balance(module: ClassMix) -> None:
     """Shift the logits of the teacher so that it predicts all classes."""
-    head: Any = module.teacher.network.network.head
+    network: Any = module.teacher.network.network
+    head = network.head
     torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(0))
     image = torch.randn(4, 3, 24, 33, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -77,9 +81,9 @@ def test_a_prediction_equals_the_one_that_is_validated(
 
     predictor = Predictor(module, device="cpu")
     for file, expected in zip(files, validated, strict=True):
-        assert torch.equal(predictor(file).long(), expected)  # type: ignore[union-attr]
+        assert torch.equal(predictor(file).long(), expected)
         assert torch.equal(module.predict(file).long(), expected)
-        assert expected.unique().numel() > 1
+        assert expected.max() > expected.min()
 
 
 def small_unet(**options: Any) -> Supervised:
@@ -98,7 +102,7 @@ def test_a_checkpoint_is_loaded_with_its_preprocessing(tmp_path: Path) -> None:
     predictor = Predictor.from_checkpoint(tmp_path / "run.ckpt", device="cpu")
     assert predictor.module.preprocessing["size"] == [20, 20]
     file = root / "val/images/v0.png"
-    assert torch.equal(predictor(file), module.predict(file))  # type: ignore[arg-type]
+    assert torch.equal(predictor(file), module.predict(file))
 
 
 def test_all_kinds_of_images_have_the_same_prediction(tmp_path: Path) -> None:
@@ -107,7 +111,13 @@ def test_all_kinds_of_images_have_the_same_prediction(tmp_path: Path) -> None:
     image.save(tmp_path / "a.png")
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)
     predictor = Predictor(small_unet(), device="cpu")
-    kinds = [tmp_path / "a.png", str(tmp_path / "a.png"), image, pixels, tensor]
+    kinds: list[Any] = [
+        tmp_path / "a.png",
+        str(tmp_path / "a.png"),
+        image,
+        pixels,
+        tensor,
+    ]
     labels = predictor([*kinds, tensor / 255])
     assert len(labels) == 6
     assert labels[0].shape == (21, 30)
@@ -123,7 +133,7 @@ def test_probabilities_sum_to_one_and_give_the_label(window: Any) -> None:
     probabilities: Any = predictor(image, probabilities=True)
     assert probabilities.shape == (3, 21, 30)
     torch.testing.assert_close(probabilities.sum(0), torch.ones(21, 30))
-    assert torch.equal(probabilities.argmax(0), predictor(image).long())  # type: ignore[union-attr]
+    assert torch.equal(probabilities.argmax(0), predictor(image).long())
 
 
 def test_batched_windows_have_the_probabilities_of_single_windows() -> None:
@@ -146,10 +156,10 @@ def test_gaussian_blending_favors_the_center_of_a_window() -> None:
     module = Supervised(2, network=Ramp())
     image = torch.zeros(3, 6, 10)
     results = [
-        Predictor(module, device="cpu", window=(6, 6), blend=blend)(  # type: ignore[arg-type]
+        Predictor(module, device="cpu", window=(6, 6), blend=blend)(
             image, probabilities=True
         )
-        for blend in ("uniform", "gaussian")
+        for blend in BLENDS
     ]
     # Column 4 is the fifth of window 1 and the first of window 2.
     last, first = torch.tensor([0.0, -4.0]).sigmoid()
