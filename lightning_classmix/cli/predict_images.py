@@ -36,9 +36,9 @@ def predict_images(
     overlays/NAME.png (class colors over the image), and class_shares.csv one row. An
     image that cannot be read is reported and left out; the exit status is then 1.
 
-    With a window, memory does not depend on the height of the image except for its
-    pixels, label map and overlay (7 bytes per pixel) and, with probabilities, for 2
-    bytes per pixel and class.
+    With a window, an image needs at most 20 bytes per pixel, and 4 bytes per class for
+    the pixels of one row of windows; with probabilities, another 10 bytes per pixel and
+    class.
 
     Args:
         inputs: Image files, folders or glob patterns.
