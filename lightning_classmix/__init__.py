@@ -9,6 +9,8 @@ from lightning_classmix.datamodules.folder import FolderDataModule
 from lightning_classmix.datamodules.pascal_voc import PascalVOCDataModule
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
+from lightning_classmix.inference.export import export
+from lightning_classmix.inference.predictor import Predictor
 from lightning_classmix.models.build import build_model
 from lightning_classmix.modules.classmix import ClassMix
 from lightning_classmix.modules.supervised import Supervised
@@ -21,9 +23,11 @@ __all__ = [
     "EMATeacher",
     "FolderDataModule",
     "PascalVOCDataModule",
+    "Predictor",
     "SemiSupervisedDataModule",
     "StreetScenesDataModule",
     "Supervised",
     "build_model",
+    "export",
     "ops",
 ]

@@ -12,8 +12,10 @@ from lightning_classmix.cli.arguments import expand_data_arguments
 from lightning_classmix.cli.check import check
 from lightning_classmix.cli.compare import compare, list_arguments
 from lightning_classmix.cli.errors import USER_ERRORS, fail, similar, user_error_message
+from lightning_classmix.cli.export import export
 from lightning_classmix.cli.lightning_cli import ClassMixCLI
 from lightning_classmix.cli.parser import Parser
+from lightning_classmix.cli.predict_images import input_arguments, predict_images
 from lightning_classmix.cli.split import split
 from lightning_classmix.experiments.demo import demo
 
@@ -22,6 +24,8 @@ COMMANDS: dict[str, Any] = {
     "check": check,
     "split": split,
     "compare": compare,
+    "predict-images": predict_images,
+    "export": export,
 }
 """Commands beside those of the Trainer."""
 
@@ -32,6 +36,7 @@ _HARMLESS_WARNINGS = (
     "The '.*_dataloader' does not have many workers",  # the user's choice
     "The number of training batches",  # short runs log nothing
     "The dirpath has changed",  # a resumed run has its own folder
+    "Image size .* exceeds limit",  # Pillow's advice for images over 89 megapixels
     "(?s)Be aware that when using `ckpt_path`",  # evaluation needs no callbacks
 )
 
@@ -67,7 +72,9 @@ def _run_command(command: str, arguments: list[str]) -> None:
         torch.set_num_threads(1)  # so small a network gains nothing from more
     elif command == "compare":
         arguments = list_arguments(arguments)
-    else:
+    elif command == "predict-images":
+        arguments = input_arguments(arguments)
+    elif command in ("check", "split"):
         arguments = expand_data_arguments(arguments)
     auto_cli(
         COMMANDS,

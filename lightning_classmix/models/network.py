@@ -63,7 +63,7 @@ class SegmentationNetwork(nn.Module):
         right = self._padding(width)
         if below or right:
             image = functional.pad(image, (0, right, 0, below), mode="replicate")
-        logits = _logits(self.network(image))
+        logits = extract_logits(self.network(image))
         if logits.shape[1] != self.num_classes:
             raise ValueError(
                 f"network must return num_classes = {self.num_classes} channels,"
@@ -80,7 +80,16 @@ class SegmentationNetwork(nn.Module):
         return smallest + -smallest % self.stride - side
 
 
-def _logits(output: Any) -> Tensor:
+def extract_logits(output: Any) -> Tensor:
+    """Return the logits in the output of a network.
+
+    Args:
+        output: Logits, float ``(B, C, h, w)``, or a dict with logits as ``logits`` or
+            ``out``.
+
+    Raises:
+        TypeError: If the output contains no logits.
+    """
     if isinstance(output, Mapping):
         output = output.get("logits", output.get("out"))
     if not isinstance(output, Tensor) or output.ndim != 4:

@@ -1,19 +1,19 @@
 """Pretrained weights: published encoders by name, and local files."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
-import torch
 from lightning.pytorch.utilities import rank_zero_info
 from timm.models import adapt_input_conv
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_classmix.models.deeplabv2 import CAFFE_RESNET
 from lightning_classmix.models.network import SegmentationNetwork
+from lightning_classmix.models.weights import few, read_state
 
 # Layers of a classifier, which a segmentation encoder does not have.
 _CLASSIFIER = ("fc.", "_fc.", "classifier.", "head.", "last_linear.", "linear.")
@@ -135,38 +135,6 @@ def _published_encoder(
     return built
 
 
-def read_state(path: Path, name: str) -> dict[str, Tensor]:
-    """Read the tensors of a file; code in the file is not run.
-
-    Args:
-        path: A state dict, or a checkpoint with a state dict as ``state_dict``.
-        name: Name of the argument that is the path, for error messages.
-
-    Returns:
-        Tensors by key.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it contains anything but tensors by key.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{name} must be a file, got {path}")
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{name} must be a file of tensors, got {path}: {reason}"
-        ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor)
-        for key, value in state.items()
-    ):
-        raise ValueError(f"{name} must be a file of tensors by key, got {path}")
-    return state
-
-
 def _load_encoder_file(encoder: nn.Module, path: Path) -> None:
     """Load a file into an encoder, without the classifier in the file."""
     state = read_state(path, "encoder_weights")
@@ -197,8 +165,8 @@ def _load_encoder_file(encoder: nn.Module, path: Path) -> None:
     if missing or unexpected or misfits:
         raise ValueError(
             f"encoder_weights must fit the encoder, got {path} with missing keys"
-            f" {_few(missing)}, unexpected keys {_few(unexpected)} and shapes that"
-            f" differ {_few(misfits)}"
+            f" {few(missing)}, unexpected keys {few(unexpected)} and shapes that"
+            f" differ {few(misfits)}"
         )
     nn.Module.load_state_dict(encoder, state, strict=False)
 
@@ -218,35 +186,3 @@ def _load_head_file(head: nn.ModuleList, path: Path) -> None:
         rank_zero_info(
             f"the head keeps its initial weights: the head in {path} has other classes"
         )
-
-
-def load_student(student: nn.Module, path: Path) -> None:
-    """Load the student of a checkpoint.
-
-    Args:
-        student: Network to load into.
-        path: Checkpoint of a run of this package.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the student does not fit; the error lists the keys.
-    """
-    state = read_state(path, "student_weights")
-    prefix = "student."
-    try:
-        student.load_state_dict(
-            {
-                key.removeprefix(prefix): value
-                for key, value in state.items()
-                if key.startswith(prefix)
-            }
-        )
-    except RuntimeError as error:
-        raise ValueError(
-            f"student_weights must fit the student, got {path}: {error}"
-        ) from error
-
-
-def _few(keys: Sequence[str]) -> str:
-    shown = ", ".join(sorted(keys)[:5]) or "none"
-    return f"{shown} and {len(keys) - 5} more" if len(keys) > 5 else shown

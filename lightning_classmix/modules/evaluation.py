@@ -15,6 +15,7 @@ from torchmetrics.aggregation import MeanMetric
 from lightning_classmix import batches, ops
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.metrics import segmentation_metrics
+from lightning_classmix.modules.prediction import RawImage, predict_image
 from lightning_classmix.modules.reproduction import Reproduction
 from lightning_classmix.ops.ranges import check_ranges
 
@@ -89,6 +90,15 @@ class EvaluationModule(LightningModule):
         if isinstance(reproduction, dict):  # as a checkpoint holds it
             reproduction = Reproduction(**reproduction)
         self.reproduction = reproduction or Reproduction()
+        self.preprocessing: dict[str, Any] = {
+            "size": None,
+            "mean": list(mean),
+            "std": list(std),
+        }
+        """Resizing and normalization of the images, as plain values for checkpoints.
+
+        Taken from the data module of the last run, if it has attributes of these names.
+        """
         self.scores: dict[str, dict[str, Tensor]] = {}
         """Metrics of the last validation or test, by network and by metric."""
         self.scored_step = 0
@@ -109,7 +119,12 @@ class EvaluationModule(LightningModule):
         return segmentation_metrics(self.num_classes)
 
     def setup(self, stage: str) -> None:
-        """Create the metrics of this run."""
+        """Create the metrics of this run; take the preprocessing of its data."""
+        data = getattr(self.trainer, "datamodule", None)
+        for name in self.preprocessing:
+            value = getattr(data, name, None)
+            if value is not None:
+                self.preprocessing[name] = list(value)
         self.metrics = nn.ModuleDict(
             {
                 f"{part}_{network}": self.configure_metrics()
@@ -120,8 +135,18 @@ class EvaluationModule(LightningModule):
         # Lightning's own mean is wrong if devices hold different numbers of images.
         self.mean_loss = MeanMetric()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the preprocessing of the images."""
+        checkpoint["preprocessing"] = self.preprocessing
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the preprocessing of the images."""
+        self.preprocessing = checkpoint.get("preprocessing", self.preprocessing)
+
     def forward(self, image: Tensor) -> Tensor:
         """Return the class scores of the network that is meant for prediction.
+
+        The image must be resized and normalized as in training; `Predictor` does both.
 
         Args:
             image: Normalized images of any size, float ``(B, C_in, H, W)``.
@@ -201,6 +226,25 @@ class EvaluationModule(LightningModule):
             for image_logits, size in zip(logits, batch["size"].tolist(), strict=True)
         ]
         return {"name": batch["name"], "label": label}
+
+    def predict(self, image: RawImage, *, probabilities: bool = False) -> Tensor:
+        """Predict one raw image; it is resized and normalized as in validation.
+
+        Args:
+            image: Path, PIL image, uint8 array ``(H, W, C_in)``, or tensor ``(C_in, H,
+                W)``, uint8 or float in [0, 1]; of any size.
+            probabilities: Return class probabilities.
+
+        Returns:
+            Class per pixel, uint8 ``(H, W)``; with ``probabilities`` float32
+            ``(C, H, W)``.
+        """
+        training = self.training
+        self.eval()
+        try:
+            return predict_image(self, image, probabilities=probabilities)
+        finally:
+            self.train(training)
 
     def predict_logits(self, image: Tensor, network: str) -> Tensor:
         """Return the logits of a network, with windows and flips as configured.

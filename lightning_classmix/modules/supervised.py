@@ -18,7 +18,8 @@ from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.checkpoints import adopt_arguments, class_paths, end_epoch
 from lightning_classmix.models.build import build_model
 from lightning_classmix.models.network import SegmentationNetwork
-from lightning_classmix.models.pretrained import load_pretrained, load_student
+from lightning_classmix.models.pretrained import load_pretrained
+from lightning_classmix.models.weights import load_student
 from lightning_classmix.modules.evaluation import EvaluationModule
 from lightning_classmix.ops.ranges import check_choice, check_ranges
 from lightning_classmix.optimizers import build_optimizer
@@ -46,8 +47,11 @@ class Supervised(EvaluationModule):
         network: Network to train in place of ``model`` and ``encoder``. It returns
             logits, or a dict with logits as ``logits`` or ``out``. Checkpoints do not
             hold it: pass it to ``load_from_checkpoint`` again.
-        student_weights: Path of a checkpoint of this package whose student the training
-            starts from; None starts from ``encoder_weights``.
+        student_weights: Path of the weights of the whole network that the training
+            starts from: a checkpoint of this package (its student), a state dict, a
+            safetensors file or a folder of segmentation-models-pytorch. The head is
+            left out if its number of classes differs. None starts from
+            ``encoder_weights``.
         optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
         lr: Learning rate at the first step; it decreases to 0 at the last step as
             ``(1 - step / steps) ** 0.9``.
@@ -257,6 +261,7 @@ class Supervised(EvaluationModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a resumed run needs: the base seed and the class paths."""
+        super().on_save_checkpoint(checkpoint)
         if "callbacks" not in checkpoint:  # weights only: no callback is called
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, FiniteLoss):
@@ -267,6 +272,7 @@ class Supervised(EvaluationModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the base seed; skip the initial weights."""
+        super().on_load_checkpoint(checkpoint)
         self.base_seed = checkpoint["base_seed"]
         end_epoch(checkpoint)
         self._pretrained = None

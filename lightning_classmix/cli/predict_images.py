@@ -1,0 +1,187 @@
+"""The command ``classmix predict-images``: label maps and overlays of image files."""
+
+import csv
+import glob
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
+
+from lightning_classmix.datasets.image_io import list_images
+from lightning_classmix.inference.predictor import Predictor
+
+
+def predict_images(
+    inputs: list[str],
+    ckpt_path: Path,
+    out: Path,
+    device: str | None = None,
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+    window: tuple[int, int] | None = None,
+    batch_size: int = 1,
+    blend: Literal["uniform", "gaussian"] = "uniform",
+    probabilities: bool = False,
+) -> None:
+    """Predict image files with the network of a checkpoint.
+
+    For each image, OUT receives labels/NAME.png (class per pixel, with a palette) and
+    overlays/NAME.png (class colors over the image), and class_shares.csv one row. An
+    image that cannot be read is reported and left out; the exit status is then 1.
+
+    With a window, an image needs at most 20 bytes per pixel, and 4 bytes per class for
+    the pixels of one row of windows; with probabilities, another 10 bytes per pixel and
+    class.
+
+    Args:
+        inputs: Image files, folders or glob patterns.
+        ckpt_path: Checkpoint of fit or of export.
+        out: Folder to write to; existing files are replaced.
+        device: Device such as cpu or cuda:1; null for a GPU if there is one.
+        precision: 32-true, or autocast to 16-mixed or bf16-mixed.
+        window: Height and width in pixels of a sliding window; null for that of the
+            checkpoint.
+        batch_size: Number of windows that the network receives at once.
+        blend: Weight of pixels where windows overlap; uniform as in validation, or
+            gaussian, which favors the center of a window.
+        probabilities: Write probabilities/NAME.npy, float16 (classes, height, width).
+    """
+    files = dict(_files(inputs))
+    if out.is_file():
+        raise FileExistsError(f"out must be a folder, got the file {out}")
+    predictor = Predictor.from_checkpoint(
+        ckpt_path,
+        device=device,
+        precision=precision,
+        window=window,
+        batch_size=batch_size,
+        blend=blend,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    faults = []
+    rows: list[list[Any]] = []
+    with Progress(disable=not sys.stderr.isatty()) as progress:
+        for name, path in progress.track(files.items(), description="predict"):
+            try:
+                shares = _predict(predictor, path, name, out, probabilities)
+            except (OSError, ValueError) as error:
+                faults.append(str(error))
+                continue
+            rows.append([name, *(f"{share:.6f}" for share in shares)])
+    _write_shares(out / "class_shares.csv", predictor.module.class_names, rows)
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console.print(f"{len(rows)} predictions: {out}")
+    if faults:
+        sys.stderr.write(f"classmix: error: {len(faults)} images were left out:\n")
+        sys.stderr.write("".join(f"{fault}\n" for fault in faults))
+        raise SystemExit(1)
+
+
+def input_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of the command with its paths as the option ``--inputs``.
+
+    Args:
+        arguments: Paths before the first option, then options.
+
+    Example:
+        >>> input_arguments(["a.png", "b", "--out", "c"])
+        ['--inputs=["a.png", "b"]', '--out', 'c']
+    """
+    options = [index for index, text in enumerate(arguments) if text.startswith("-")]
+    count = options[0] if options else len(arguments)
+    inputs = [f"--inputs={json.dumps(arguments[:count])}"] if count else []
+    return [*inputs, *arguments[count:]]
+
+
+def _files(inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the name and path of each image, with a unique name."""
+    names: dict[str, Path] = {}
+    for pattern in inputs:
+        paths: list[tuple[str, Path]] = []
+        if os.path.isdir(pattern):
+            root = Path(pattern)
+            for path in map(Path, list_images(root).strings()):
+                paths.append((str(path.relative_to(root).with_suffix("")), path))
+        else:
+            found = [pattern] if os.path.isfile(pattern) else glob.glob(pattern)
+            if not found:
+                raise FileNotFoundError(
+                    f"inputs must be image files, folders or glob patterns, got"
+                    f" {pattern!r}, which matches no file"
+                )
+            paths += [(Path(file).stem, Path(file)) for file in sorted(found)]
+        for name, path in paths:
+            other = names.setdefault(name, path)
+            if other.absolute() != path.absolute():
+                raise ValueError(
+                    f"the images must have different names, got {other} and {path};"
+                    " predict them into different folders"
+                )
+            yield name, path
+
+
+def _predict(
+    predictor: Predictor, path: Path, name: str, out: Path, probabilities: bool
+) -> list[float]:
+    """Write the files of one image, and return the share of each class."""
+    label: Any = predictor(path, probabilities=probabilities)
+    if probabilities:
+        target = _target(out, "probabilities", name, ".npy")
+        with _Renamed(target) as file:
+            np.save(file, label.numpy().astype(np.float16))
+        label = label.argmax(0).byte()
+    index_image = Image.fromarray(label.numpy()).convert("P")
+    index_image.putpalette(np.array(predictor.palette, np.uint8).tobytes())
+    with _Renamed(_target(out, "labels", name, ".png")) as file:
+        index_image.save(file, format="PNG")
+    overlay = Image.fromarray(predictor.overlay(path, label))
+    with _Renamed(_target(out, "overlays", name, ".png")) as file:
+        overlay.save(file, format="PNG")
+    counts = torch.bincount(
+        label.flatten(), minlength=predictor.module.num_classes
+    ).double()
+    shares: list[float] = (counts / label.numel()).tolist()
+    return shares
+
+
+def _target(out: Path, kind: str, name: str, suffix: str) -> Path:
+    path = out / kind / f"{name}{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+class _Renamed:
+    """A file that is written under a temporary name and renamed at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.part")
+
+    def __enter__(self) -> Any:
+        self.file = self.temporary.open("wb")
+        return self.file
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self.file.close()
+        if kind is None:
+            self.temporary.replace(self.path)
+        else:
+            self.temporary.unlink()
+
+
+def _write_shares(
+    path: Path, class_names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", *class_names])
+        writer.writerows(rows)
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Use a trained module: predict images, and export the network."""

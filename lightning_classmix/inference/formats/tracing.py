@@ -1,0 +1,116 @@
+"""Trace a network for images of any size, or of one size."""
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.nn import functional
+
+from lightning_classmix.models.network import SegmentationNetwork, extract_logits
+from lightning_classmix.models.static_padding import with_static_padding
+
+TOLERANCE = 1e-3
+"""Largest difference to PyTorch, relative to the largest logit."""
+
+_LARGEST = 2**16  # largest image side in pixels, and largest batch, of a trace
+
+
+class Unpadded(nn.Module):
+    """A network without the padding of `SegmentationNetwork`.
+
+    Args:
+        network: Network to wrap.
+        sample: Image whose sides the network accepts, float ``(B, C_in, H, W)``.
+    """
+
+    def __init__(self, network: SegmentationNetwork, sample: Tensor) -> None:
+        super().__init__()
+        self.network = with_static_padding(network.network)
+        with torch.no_grad():
+            logits = extract_logits(self.network(sample))
+        self.resize = logits.shape[-2:] != sample.shape[-2:]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits of the size of the image, float ``(B, C, H, W)``."""
+        logits = extract_logits(self.network(image))
+        if self.resize:
+            logits = functional.interpolate(
+                logits, size=image.shape[-2:], mode="bilinear", align_corners=False
+            )
+        return logits
+
+
+def trace_any_size(network: SegmentationNetwork, channels: int) -> ExportedProgram:
+    """Trace the network without its padding, with symbolic batch, height and width.
+
+    Args:
+        network: Network in eval mode, on the CPU.
+        channels: Number of image channels.
+
+    Returns:
+        A program for images whose sides are multiples of the network's stride.
+
+    Raises:
+        Exception: Whatever torch raises for a network that depends on one size.
+    """
+    step = network.stride
+    least = max(network.smallest, 160)  # some layers differ for very small images
+    height = -(-least // step) * step
+    sample = torch.randn(2, channels, height, height + 2 * step)
+    if step > 1:
+        rows = step * Dim("rows", min=2, max=_LARGEST // step)
+        columns = step * Dim("columns", min=2, max=_LARGEST // step)
+    else:
+        rows = Dim("rows", min=32, max=_LARGEST)
+        columns = Dim("columns", min=32, max=_LARGEST)
+    sizes = {0: Dim("batch", min=1, max=_LARGEST), 2: rows, 3: columns}
+    return _trace(Unpadded(network, sample), sample, sizes)
+
+
+def trace_one_size(
+    network: SegmentationNetwork, channels: int, size: tuple[int, int]
+) -> ExportedProgram:
+    """Trace the network for images of one size, with a symbolic batch size.
+
+    Args:
+        network: Network in eval mode, on the CPU.
+        channels: Number of image channels.
+        size: Height and width of the images in pixels.
+
+    Returns:
+        A program that includes the padding to the stride.
+    """
+    sample = torch.randn(2, channels, *size)
+    return _trace(network, sample, {0: Dim("batch", min=1, max=_LARGEST)})
+
+
+def _trace(
+    network: nn.Module, sample: Tensor, sizes: dict[int, Dim]
+) -> ExportedProgram:
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        return torch.export.export(
+            network,
+            (sample,),
+            dynamic_shapes=(sizes,),
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+
+
+def relative_difference(logits: Tensor, reference: Tensor) -> float:
+    """Return the largest difference relative to the largest absolute logit.
+
+    Args:
+        logits: Logits to compare, float ``(B, C, H, W)``.
+        reference: Logits of PyTorch, float ``(B, C, H, W)``.
+
+    Returns:
+        The difference; infinity if the shapes differ or a logit is not finite.
+    """
+    if logits.shape != reference.shape:
+        return float("inf")
+    difference = (logits - reference).abs().max() / reference.abs().max().clamp_min(
+        1e-12
+    )
+    return float(difference.nan_to_num(float("inf")))

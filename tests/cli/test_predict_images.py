@@ -1,0 +1,139 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lightning_classmix import Predictor, Supervised
+from lightning_classmix.cli.main import main
+from tests import tiny
+from tests.images import save_pair
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    module = Supervised(
+        3,
+        model="small_unet",
+        model_options={"width": 4},
+        class_names=["a", "b", "c"],
+        lr=0.0,
+    )
+    trainer = tiny.trainer(max_steps=1)
+    trainer.fit(module, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    return tmp_path / "run.ckpt"
+
+
+def run(line: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["classmix", "predict-images", *line.split()])
+    status = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = int(end.code or 0)
+    captured = capsys.readouterr()
+    return status, captured.out + captured.err
+
+
+def test_files_folders_and_patterns_are_predicted(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    new = tmp_path / "new"
+    save_pair(new / "deep/a.png", None, size=(20, 31), seed=1)
+    save_pair(tmp_path / "b.jpg", None, size=(9, 7), seed=2)
+    save_pair(tmp_path / "c1.png", None, seed=3)
+    save_pair(tmp_path / "c2.png", None, seed=4)
+    out = tmp_path / "out"
+    line = f"{new} {tmp_path}/b.jpg {tmp_path}/c?.png --ckpt_path {checkpoint}"
+    status, text = run(
+        f"{line} --out {out} --device cpu --probabilities true", monkeypatch, capsys
+    )
+    assert (status, "4 predictions" in text) == (0, True)
+    files = {"deep/a": new / "deep/a.png", "b": tmp_path / "b.jpg"}
+    files |= {name: tmp_path / f"{name}.png" for name in ("c1", "c2")}
+    predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
+    with (out / "class_shares.csv").open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == files.keys()
+    for name, path in files.items():
+        expected = predictor(path)
+        with Image.open(out / f"labels/{name}.png") as image:
+            assert image.mode == "P"
+            assert torch.equal(torch.from_numpy(np.array(image)), expected)
+        with Image.open(out / f"overlays/{name}.png") as image:
+            assert np.array_equal(np.array(image), predictor.overlay(path, expected))
+        probabilities = np.load(out / f"probabilities/{name}.npy")
+        assert probabilities.shape == (3, *expected.shape)
+        share = (expected == 1).double().mean().item()
+        assert float(rows[name]["b"]) == pytest.approx(share, abs=1e-6)
+    assert not list(out.rglob("*.part"))
+
+
+def test_a_broken_image_is_reported_and_left_out(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    save_pair(tmp_path / "new/a.png", None)
+    (tmp_path / "new/b.png").write_bytes(b"no image")
+    line = f"{tmp_path}/new --ckpt_path {checkpoint} --out {tmp_path}/out --device cpu"
+    status, text = run(line, monkeypatch, capsys)
+    assert status == 1
+    assert "1 images were left out" in text
+    assert "b.png" in text
+    written = [path.name for path in (tmp_path / "out/labels").iterdir()]
+    assert written == ["a.png"]
+
+
+def test_an_input_that_matches_nothing_is_refused(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    line = f"{tmp_path}/none*.png --ckpt_path {checkpoint} --out {tmp_path}/out"
+    status, text = run(line, monkeypatch, capsys)
+    assert status == 1
+    assert "which matches no file" in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_of_the_same_name_are_refused(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    save_pair(tmp_path / "x/a.png", None)
+    save_pair(tmp_path / "y/a.png", None)
+    line = f"{tmp_path}/x {tmp_path}/y --ckpt_path {checkpoint} --out {tmp_path}/out"
+    status, text = run(line, monkeypatch, capsys)
+    assert status == 1
+    assert "must have different names" in text
+
+
+MEMORY = """
+import resource, sys
+from lightning_classmix.cli.main import main
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_for_a_large_image(tmp_path: Path, checkpoint: Path) -> None:
+    side = 4000
+    Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(tmp_path / "large.png")
+    line = f"predict-images {tmp_path}/large.png --ckpt_path {checkpoint}"
+    line += f" --out {tmp_path}/out --device cpu --window [256,256]"
+    result = subprocess.run(
+        [sys.executable, "-c", MEMORY, *line.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pixels = side * side / 2**20
+    # All probabilities and logits at once would take 24 bytes per pixel more.
+    assert int(result.stdout.split()[-1]) < 20 * pixels + 200
