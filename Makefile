@@ -1,11 +1,12 @@
 # make demo: train on generated scenes, with and without unlabeled images
 # make check: lint, types, import order and the fast tests
 # make test: make check and the slow tests
+# make docs: build the documentation into site/; warnings are errors
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo check test clean
+.PHONY: demo check test docs clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,5 +30,8 @@ check: .venv/installed-dev
 test: check
 	$(BIN)/python -m pytest -m slow
 
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site

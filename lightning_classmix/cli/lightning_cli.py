@@ -25,8 +25,8 @@ _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
 _RECIPES = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
 _DESCRIPTION = f"""
 Semi-supervised semantic segmentation with ClassMix. Besides the subcommands below there
-are classmix demo, check, split, compare, predict-images and export. A config is a file or
-one of the recipes {_RECIPES}.
+are classmix demo, check, split, compare, predict-images and export. A config is a file
+or one of the recipes {_RECIPES}.
 'classmix fit --model.help ClassMix' and 'classmix fit --data.help CamVidDataModule'
 explain the arguments of a class.
 """
