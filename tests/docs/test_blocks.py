@@ -17,6 +17,8 @@ from tests.docs.blocks import (
 )
 
 
+# The datasets of the tests are smaller than the batches of some pages.
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_blocks_of_a_page_run_from_top_to_bottom(
