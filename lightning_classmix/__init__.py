@@ -5,6 +5,7 @@ from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.datamodules.camvid import CamVidDataModule
 from lightning_classmix.datamodules.cityscapes import CityscapesDataModule
+from lightning_classmix.datamodules.files import FileDataModule
 from lightning_classmix.datamodules.folder import FolderDataModule
 from lightning_classmix.datamodules.pascal_voc import PascalVOCDataModule
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
@@ -21,6 +22,7 @@ __all__ = [
     "CityscapesDataModule",
     "ClassMix",
     "EMATeacher",
+    "FileDataModule",
     "FolderDataModule",
     "PascalVOCDataModule",
     "Predictor",

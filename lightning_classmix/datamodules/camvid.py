@@ -62,6 +62,10 @@ class CamVidDataModule(FileDataModule):
         eleven classes and their colors.
     """
 
+    num_classes = len(CLASS_NAMES)
+    class_names = CLASS_NAMES
+    palette = PALETTE
+
     def __init__(
         self,
         root: str | Path,
@@ -80,12 +84,8 @@ class CamVidDataModule(FileDataModule):
             size=size,
             predict=predict,
             seed=seed,
-            num_classes=len(CLASS_NAMES),
-            class_names=CLASS_NAMES,
-            palette=PALETTE,
             **kwargs,
         )
-        self.keep_arguments()
 
     def list_files(self) -> Files:
         """Return the images with their labels; ``test`` if it is there."""

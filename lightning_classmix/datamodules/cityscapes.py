@@ -60,6 +60,10 @@ class CityscapesDataModule(FileDataModule):
 
     splits_of = "cityscapes"
 
+    num_classes = len(CLASS_NAMES)
+    class_names = CLASS_NAMES
+    palette = PALETTE
+
     def __init__(
         self,
         root: str | Path,
@@ -82,15 +86,11 @@ class CityscapesDataModule(FileDataModule):
             crop=crop,
             predict=predict,
             seed=seed,
-            num_classes=len(CLASS_NAMES),
-            class_names=CLASS_NAMES,
-            palette=PALETTE,
             **kwargs,
         )
         if labels not in LABELS:
             raise ValueError(f"labels must be one of {', '.join(LABELS)}, got {labels}")
         self.labels, self.train_extra = labels, train_extra
-        self.keep_arguments()
 
     def prepare_data(self) -> None:
         """Unpack the archives, if need be, in one process; ``setup`` tells faults."""

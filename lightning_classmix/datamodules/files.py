@@ -1,7 +1,7 @@
-"""What the data modules over files share: subsets, checks, and reading only once."""
+"""Base class for data modules that read image and label files."""
 
-import inspect
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -31,23 +31,27 @@ SPLIT_FILE = "split.txt"
 """What the labeled images of a run are written to, in its folder."""
 
 
-class FileDataModule(SemiSupervisedDataModule):
-    """The part that data modules over image and label files share.
+class FileDataModule(SemiSupervisedDataModule, ABC):
+    """Base class for data modules that read image and label files.
 
-    A subclass tells its files and what their label values mean. Before the first step
-    all files are looked for, and the first 1,000 labeled images of each set and 100
-    unlabeled ones are read, so that a fault is one error that names its file.
+    A subclass returns its files in ``list_files`` and the meaning of label values in
+    ``label_map``. Before the first step, all files are looked up, and the first 1,000
+    labeled images of each set and the first 100 unlabeled images are read, so that a
+    fault is one error that names its file.
 
     Args:
-        root: Folder of the data set.
-        labeled: How many of the labeled images keep their labels: a count, a share in
-            (0, 1], or None for all.
-        split: Which of them, in which order: the name of a known split or the path of
-            a list file; None draws them.
-        predict: Folder of the images to predict; None for the unlabeled ones.
-        seed: Decides which images keep their labels if there is no ``split``.
-        num_workers: Worker processes of each loader; 0 loads in the main process, None
-            takes half of the cores, at most 4.
+        root: Folder of the dataset.
+        labeled: Number of training images that keep their labels, or their share in
+            (0, 1]; None keeps all. The other images are used without labels. A smaller
+            subset is part of a larger one, and holds every class if it can.
+        split: Name of a published split, such as ``unimatch/1_8``, or path of a list
+            file: the images that keep their labels, of which ``labeled`` takes the
+            first. None draws them.
+        predict: Folder of the images to predict; None predicts the unlabeled images,
+            or those of ``val`` if there are none.
+        seed: Seed for drawing the images that keep their labels.
+        num_workers: Number of worker processes of each loader; 0 loads in the main
+            process, None uses half of the cores, at most 4.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
     """
 
@@ -78,17 +82,23 @@ class FileDataModule(SemiSupervisedDataModule):
         self.root = Path(root).expanduser()
         self.share, self.predict_folder = labeled, predict
         self.split = None if split is None else str(split)
+        self.save_hyperparameters(ignore=["transform"], logger=False)
+        for name, value in self.hparams.items():  # checkpoints hold plain values
+            if isinstance(value, Path):
+                self.hparams[name] = str(value)
+        if self.transform is not None:
+            self.hparams["transform"] = plain_pipeline(self.transform)
         self._checked: set[str] = set()
         self.known_facts: dict[str, LabelFacts] = {}
         """What was read of labels so far, by the part of the files."""
 
+    @abstractmethod
     def list_files(self) -> Files:
-        """Return the files; what a subclass tells."""
-        raise TypeError(f"{type(self).__name__} must tell its files in list_files()")
+        """Return the files of each split. Override this."""
 
+    @abstractmethod
     def label_map(self) -> Mapping[int, int]:
-        """Return the class, or 255, of each raw value; what a subclass tells."""
-        raise TypeError(f"{type(self).__name__} must tell its values in label_map()")
+        """Return the class, or 255 for void, of each raw value. Override this."""
 
     @cached_property
     def listed(self) -> Files:
@@ -120,19 +130,6 @@ class FileDataModule(SemiSupervisedDataModule):
             self.known_facts[part] = read_facts(files)
         return self.known_facts[part]
 
-    def keep_arguments(self) -> None:
-        """Keep the arguments for checkpoints, which hold plain values; to end with."""
-        self.save_hyperparameters(
-            ignore=["transform"],
-            logger=False,
-            frame=inspect.currentframe().f_back,  # type: ignore[union-attr]
-        )
-        for name, value in self.hparams.items():
-            if isinstance(value, Path):
-                self.hparams[name] = str(value)
-        if self.transform is not None:
-            self.hparams["transform"] = plain_pipeline(self.transform)
-
     def setup(self, stage: str) -> None:
         """Check the files that ``stage`` needs, and choose which keep their labels.
 
@@ -141,7 +138,7 @@ class FileDataModule(SemiSupervisedDataModule):
             ValueError: If a file has a fault; it names each such file.
         """
         if stage == "fit":
-            self._deal_out()
+            self._split_training_images()
         if stage in ("fit", "validate"):
             self.val = self._evaluated("val")
         if stage == "test":
@@ -164,8 +161,8 @@ class FileDataModule(SemiSupervisedDataModule):
             order = covering_order(self._present(pool), seed=self.seed)
         return order[: subset_size(self.share, len(order))]
 
-    def _deal_out(self) -> None:
-        """Deal the training images out to ``labeled`` and ``unlabeled``, once."""
+    def _split_training_images(self) -> None:
+        """Split the training images into labeled and unlabeled, once."""
         if "fit" in self._checked:
             return
         pool, more = self.files.labeled, self.files.unlabeled

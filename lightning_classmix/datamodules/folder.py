@@ -101,7 +101,6 @@ class FolderDataModule(FileDataModule):
         given.check("")
         self._given = given
         self.lists = {"train": train_list, "val": val_list, "test": test_list}
-        self.keep_arguments()
 
     @cached_property
     def _told(self) -> Classes:

@@ -75,6 +75,10 @@ class PascalVOCDataModule(FileDataModule):
 
     splits_of = "pascal_voc"
 
+    num_classes = len(CLASS_NAMES)
+    class_names = CLASS_NAMES
+    palette = PALETTE
+
     def __init__(
         self,
         root: str | Path,
@@ -95,16 +99,12 @@ class PascalVOCDataModule(FileDataModule):
             crop=crop,
             predict=predict,
             seed=seed,
-            num_classes=len(CLASS_NAMES),
-            class_names=CLASS_NAMES,
-            palette=PALETTE,
             **kwargs,
         )
         if train not in TRAIN:
             raise ValueError(f"train must be one of {', '.join(TRAIN)}, got {train}")
         self.train, self.download = train, download
         self.base = self.root / BASE
-        self.keep_arguments()
 
     def prepare_data(self) -> None:
         """Fetch the original data set, in one process, if that is wanted and needed.

@@ -1,9 +1,9 @@
-"""Labeled and unlabeled loaders, side by side."""
+"""LightningDataModule that pairs a labeled with an unlabeled dataset."""
 
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -26,65 +26,66 @@ from lightning_classmix.datasets.views import (
     Source,
     TrainingView,
 )
+from lightning_classmix.ops.ranges import check_ranges
 
 
 class SemiSupervisedDataModule(LightningDataModule):
-    """Pair a labeled with an unlabeled data set.
+    """Pair a labeled with an unlabeled dataset.
 
-    An epoch is one pass over the unlabeled set: ``len(unlabeled) //
-    unlabeled_batch_size`` steps (divided by the number of devices), at least one; what
-    is left over opens the next pass. Without an unlabeled set it is one pass over the
-    labeled set. The labeled images run beside it in passes of their own, shuffled
-    anew at each. All training batches are full. Batch sizes are per device.
+    An epoch is one pass over the unlabeled dataset: ``len(unlabeled) //
+    unlabeled_batch_size`` steps (divided by the number of devices), at least one; the
+    remaining images start the next pass. Without an unlabeled dataset it is one pass
+    over the labeled dataset. Labeled images are drawn in passes of their own, shuffled
+    at each pass. All training batches are full. Batch sizes are per device.
 
     Args:
-        labeled: Data set of (image, label): tuples, or dicts with these keys. PIL
+        labeled: Dataset of (image, label) as tuples, or as dicts with these keys. PIL
             images and uint8 arrays are augmented and normalized; float tensors
-            ``(C, H, W)`` pass untouched. Labels hold the class per pixel, 255 for void.
-        unlabeled: Data set of images; of an item with a label only the image is kept.
-            None for `Supervised`.
-        val: Data set of (image, label) to validate on.
-        test: Data set of (image, label) to test on.
-        predict: Data set of images, or of dicts with ``image`` and ``name``.
-        transform: Albumentations pipeline for training images, labeled or not, or the
-            file that ``albumentations.save`` wrote it to, or what its ``to_dict`` says,
-            in place of the standard one
-            (and of ``crop``, ``scale``, ``flip``, ``jitter``); normalization follows.
-        size: Height and width that all images are resized to; None leaves them. Labels
-            follow in training; those of validation and test keep their size, which
-            scores refer to.
-        resize_labels: Let those of validation and test follow ``size``, too, by their
-            nearest pixels, as some papers score; float tensors still pass untouched.
-        crop: Height and width of the training crops; None takes whole images, which
-            must then be of one size.
-        scale: Smallest and largest factor on a training image's size before the crop;
-            unused without ``crop``.
-        flip: Mirror every second training image.
-        jitter: Strength of the color jitter of labeled images, in [0, 1]; unlabeled
-            ones get none, so that the teacher sees them as they are, nor do images of
-            other than 1 or 3 channels.
-        mean: Mean of the image channels, in [0, 1], in ``channel_order``.
-        std: Spread of the image channels, in (0, 1].
-        channel_order: Order that the channels of PIL images and uint8 arrays, which
-            are ``rgb``, come in: ``bgr`` for weights from Caffe.
-        mark_padding: Whether pixels that the crop padded are not ``valid`` in
-            unlabeled images, and so neither drawn nor learned; in labels they are void
-            in any case.
-        batch_size: Labeled images a step.
-        unlabeled_batch_size: Unlabeled images a step, at least 2; ``batch_size`` if
-            None.
-        val_batch_size: Images a step of validation and test; 1 fits images of any size.
-        steps_per_epoch: Steps of an epoch, in place of the rule above.
-        num_workers: Worker processes of each loader; 0 loads in the main process.
-        seed: Of what a data module itself draws: scenes and splits. The order of images
-            and their augmentation follow ``seed_everything`` instead.
+            ``(C, H, W)`` are used unchanged. Labels hold the class per pixel, 255 for
+            void.
+        unlabeled: Dataset of images; labels in its items are ignored. None for
+            `Supervised`.
+        val: Validation dataset of (image, label); None skips validation.
+        test: Test dataset of (image, label).
+        predict: Dataset of images, or of dicts with ``image`` and ``name``.
+        transform: Albumentations pipeline for labeled and unlabeled training images, or
+            the path of a file written by ``albumentations.save``. It replaces ``crop``,
+            ``scale``, ``flip`` and ``jitter``; normalization follows it.
+        size: Height and width in pixels to which all images are resized; None keeps
+            their size. Training labels are resized too; labels of validation and test
+            keep their size, at which scores are computed.
+        resize_labels: Resize labels of validation and test to ``size`` too, with the
+            nearest pixel, to reproduce papers that score so. Float tensors are used
+            unchanged.
+        crop: Height and width in pixels of random training crops; None uses whole
+            images, which must then have one size.
+        scale: Smallest and largest factor by which a training image is resized before
+            the crop; unused without ``crop``.
+        flip: Mirror training images horizontally with probability 0.5.
+        jitter: Strength of the color jitter of labeled images, in [0, 1]. Unlabeled
+            images get none, so that the teacher sees them unchanged; images of other
+            than 1 or 3 channels get none either.
+        mean: Channel means for normalization, each in [0, 1].
+        std: Channel standard deviations for normalization, each in (0, 1].
+        mark_padding: Exclude pixels that the crop padded in unlabeled images from
+            pseudo-labels, masks and loss. In labels they are void in any case.
+        batch_size: Number of labeled images in a batch.
+        unlabeled_batch_size: Number of unlabeled images in a batch, at least 2; None
+            uses ``batch_size``.
+        val_batch_size: Number of images in a batch of validation and test; 1 allows
+            images of different sizes.
+        steps_per_epoch: Number of steps in an epoch; None is one pass as above.
+        num_workers: Number of worker processes of each loader; 0 loads in the main
+            process.
+        seed: Seed for generated scenes and labeled subsets. Order and augmentation of
+            images follow ``seed_everything`` instead.
         num_classes: Number of classes, C.
-        class_names: Their names.
-        palette: Their colors, RGB in [0, 255].
+        class_names: Names of the classes.
+        palette: Colors of the classes, RGB in [0, 255].
 
     Raises:
-        ValueError: If there is no labeled image, fewer than two unlabeled ones, a
-            batch is too small, or ``resize_labels`` lacks a ``size``.
+        ValueError: If a dataset is too small, an argument is out of its range, or
+            ``resize_labels`` is given without ``size``.
 
     Example:
         >>> images = [(torch.zeros(3, 8, 8), torch.zeros(8, 8).long())] * 4
@@ -112,7 +113,6 @@ class SemiSupervisedDataModule(LightningDataModule):
         jitter: float = 0.25,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
-        channel_order: Literal["rgb", "bgr"] = "rgb",
         mark_padding: bool = True,
         batch_size: int = 4,
         unlabeled_batch_size: int | None = None,
@@ -125,60 +125,57 @@ class SemiSupervisedDataModule(LightningDataModule):
         palette: Sequence[tuple[int, int, int]] | None = None,
     ) -> None:
         super().__init__()
-        self.labeled, self.unlabeled, self.val = labeled, unlabeled, val
-        self.test, self.predict = test, predict
-        if isinstance(transform, str):
-            transform = read_pipeline(transform)
-        elif isinstance(transform, dict):
-            transform = make_pipeline(transform)
-        self.transform: Pipeline | None = transform
-        self.size, self.resize_labels = size, resize_labels
-        self.crop, self.scale, self.flip, self.jitter = crop, scale, flip, jitter
-        self.mean, self.std = mean, std
-        self.channel_order, self.mark_padding = channel_order, mark_padding
-        self.batch_size = batch_size
-        self._unlabeled_batch_size = unlabeled_batch_size
-        self.val_batch_size = val_batch_size
-        self.steps_per_epoch = steps_per_epoch
-        self.num_workers, self.seed = num_workers, seed
-        self._num_classes = num_classes
-        self._class_names, self._palette = class_names, palette
-        self._base_seed: int | None = None
-
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("val_batch_size", val_batch_size, 1),
-            ("num_workers", num_workers, 0),
-            ("crop", min(crop or (1,)), 1),
-            ("size", min(size or (1,)), 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+        check_ranges(
+            size=size,
+            crop=crop,
+            scale=scale,
+            jitter=jitter,
+            batch_size=batch_size,
+            val_batch_size=val_batch_size,
+            steps_per_epoch=steps_per_epoch,
+            num_workers=num_workers,
+        )
+        if scale[0] > scale[1]:
+            raise ValueError(f"scale must be 0 < smallest <= largest, got {scale}")
         if resize_labels and size is None:
             raise ValueError(
                 "resize_labels must be False without a size, got True; give size"
             )
-        if channel_order not in ("rgb", "bgr"):
-            raise ValueError(
-                f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}"
-            )
-        if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f"scale must be 0 < smallest <= largest, got {scale}")
-        if not 0 <= jitter <= 1:
-            raise ValueError(f"jitter must be in [0, 1], got {jitter}")
-        if self.unlabeled_batch_size < 2 and unlabeled is not None:
-            raise ValueError(
-                "unlabeled_batch_size must be at least 2, got"
-                f" {self.unlabeled_batch_size}; ClassMix pastes each image into another"
-            )
-        if steps_per_epoch is not None and steps_per_epoch < 1:
-            raise ValueError(
-                f"steps_per_epoch must be at least 1, got {steps_per_epoch}"
-            )
+        if isinstance(transform, str):
+            transform = read_pipeline(transform)
+        elif isinstance(transform, dict):
+            transform = make_pipeline(transform)
+        self.labeled = labeled
+        self.unlabeled = unlabeled
+        self.val = val
+        self.test = test
+        self.predict = predict
+        self.transform: Pipeline | None = transform
+        self.size = size
+        self.resize_labels = resize_labels
+        self.crop = crop
+        self.scale = scale
+        self.flip = flip
+        self.jitter = jitter
+        self.mean = mean
+        self.std = std
+        self.mark_padding = mark_padding
+        self.batch_size = batch_size
+        self._unlabeled_batch_size = unlabeled_batch_size
+        self.val_batch_size = val_batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.num_workers = num_workers
+        self.seed = seed
+        self._num_classes = num_classes
+        self._class_names = class_names
+        self._palette = palette
+        self._base_seed: int | None = None
+        if unlabeled is not None:
+            check_ranges(unlabeled_batch_size=self.unlabeled_batch_size)
 
     @property
     def unlabeled_batch_size(self) -> int:
-        """Unlabeled images a step; follows ``batch_size`` unless it was given."""
+        """Number of unlabeled images in a batch; ``batch_size`` unless given."""
         given = self._unlabeled_batch_size
         return self.batch_size if given is None else given
 
@@ -198,17 +195,18 @@ class SemiSupervisedDataModule(LightningDataModule):
         return self._palette
 
     def setup(self, stage: str) -> None:
-        """Check the training sets, and agree on the base seed with the other ranks."""
+        """Check the datasets of a stage, and share the base seed between ranks."""
         kind = str(getattr(stage, "value", stage))
-        asked = getattr(self, {"fit": "val", "validate": "val"}.get(kind, kind))
-        if self.resize_labels and self.size and kind != "predict" and asked is not None:
+        dataset = getattr(self, {"fit": "val", "validate": "val"}.get(kind, kind))
+        resized = self.resize_labels and self.size and kind != "predict"
+        if resized and self.size and dataset is not None:
             height, width = self.size
             rank_zero_info(
                 f"labels of validation and test are resized to {height} x {width}:"
                 " scores are not those at the size of the files"
             )
         if kind != "fit":
-            if asked is None:
+            if dataset is None:
                 raise ValueError(f"there must be images to {kind}, got none")
             return
         if not len(self.labeled):
@@ -223,7 +221,7 @@ class SemiSupervisedDataModule(LightningDataModule):
             self._warn_of_repeats(
                 "unlabeled", self.unlabeled, self.unlabeled_batch_size
             )
-        # A run that is resumed brings its own seed, which is read after this.
+        # A checkpoint that is resumed has its own seed, which is read after this.
         seed = torch.initial_seed()
         self._base_seed = (
             self.trainer.strategy.broadcast(seed) if self.trainer else seed
@@ -237,8 +235,8 @@ class SemiSupervisedDataModule(LightningDataModule):
             )
 
     def train_dataloader(self) -> CombinedLoader:
-        """Return the loader of batches by the batch contract."""
-        devices = self._place()["devices"]
+        """Return the loader of training batches."""
+        devices = self._rank_options()["devices"]
         if self.unlabeled is None:
             passed = len(self.labeled) // (self.batch_size * devices)
         else:
@@ -260,7 +258,7 @@ class SemiSupervisedDataModule(LightningDataModule):
             scale=self.scale,
             flip=self.flip,
             jitter=self.jitter if labeled and len(self.mean) in (1, 3) else 0.0,
-            mean=self.mean[::-1] if self.channel_order == "bgr" else self.mean,
+            mean=self.mean,
         )
         view = TrainingView(
             source,
@@ -274,21 +272,21 @@ class SemiSupervisedDataModule(LightningDataModule):
             batch_size=self.batch_size if labeled else self.unlabeled_batch_size,
             seed=self._base_seed + int(labeled),
             num_workers=self.num_workers,
-            **self._place(),
+            **self._rank_options(),
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the loader of ``val``; none if there is no such set."""
+        """Return the validation loader; an empty list without such a dataset."""
         view = partial(EvaluationView, resize_labels=self.resize_labels)
         return self._evaluation_loader(view, self.val, self.val_batch_size)
 
     def test_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the loader of ``test``; none if there is no such set."""
+        """Return the test loader; an empty list without such a dataset."""
         view = partial(EvaluationView, resize_labels=self.resize_labels)
         return self._evaluation_loader(view, self.test, self.val_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the loader of ``predict``; none if there is no such set."""
+        """Return the prediction loader; an empty list without such a dataset."""
         return self._evaluation_loader(PredictionView, self.predict, 1)
 
     def _evaluation_loader(
@@ -298,14 +296,14 @@ class SemiSupervisedDataModule(LightningDataModule):
         batch_size: int,
     ) -> DataLoader[Any] | list[Any]:
         if source is None:
-            # To train without validation is no mistake, which Lightning takes it for.
+            # Lightning warns of an empty list; training without validation is allowed.
             warnings.filterwarnings("ignore", "Total length of `list` across ranks")
             return []
         return evaluation_loader(
             view(source, self._transform()),
             batch_size=batch_size,
             num_workers=self.num_workers,
-            **self._place(),
+            **self._rank_options(),
         )
 
     def _transform(self, pipeline: Pipeline | None = None) -> Transform:
@@ -314,12 +312,11 @@ class SemiSupervisedDataModule(LightningDataModule):
             size=self.size,
             mean=self.mean,
             std=self.std,
-            reverse=self.channel_order == "bgr",
             mark_padding=self.mark_padding,
         )
 
-    def _place(self) -> dict[str, Any]:
-        """Return the number of devices, the one this is, and whether it is a GPU."""
+    def _rank_options(self) -> dict[str, Any]:
+        """Return number of devices, rank and ``pin_memory`` for a loader."""
         if self.trainer is None:
             return {"devices": 1, "rank": 0, "pin_memory": False}
         return {
@@ -329,9 +326,9 @@ class SemiSupervisedDataModule(LightningDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must share with this one."""
+        """Return the base seed, which a resumed run must share."""
         return {"base_seed": self._base_seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the base seed of the run that is resumed."""
+        """Restore the base seed."""
         self._base_seed = state["base_seed"]

@@ -125,7 +125,6 @@ class Transform:
         size: Height and width that the image is resized to first; None leaves it.
         mean: Mean of the channels, each in [0, 1].
         std: Spread of the channels, each in (0, 1].
-        reverse: Turn the order of the channels about, before the normalization.
         mark_padding: Whether padded pixels are not ``valid``; in labels they are void
             in any case.
     """
@@ -137,7 +136,6 @@ class Transform:
         size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
-        reverse: bool = False,
         mark_padding: bool = True,
     ) -> None:
         steps: list[Pipeline] = []
@@ -149,7 +147,7 @@ class Transform:
             steps, additional_targets={"label": "mask", "inside": "mask"}
         )
         self._normalize = A.Normalize(tuple(mean), tuple(std))
-        self._reverse, self._mark_padding = reverse, mark_padding
+        self._mark_padding = mark_padding
 
     def __call__(
         self,
@@ -190,8 +188,7 @@ class Transform:
                 f" of {out['image'].dtype}; leave out Normalize and ToTensorV2, mean"
                 " and std do that"
             )
-        pixels = out["image"][..., ::-1] if self._reverse else out["image"]
-        normal = self._normalize(image=np.ascontiguousarray(pixels))["image"]
+        normal = self._normalize(image=np.ascontiguousarray(out["image"]))["image"]
 
         valid = torch.from_numpy(out["inside"] == _INSIDE)
         planes = np.ascontiguousarray(normal.transpose(2, 0, 1), np.float32)

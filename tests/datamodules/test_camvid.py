@@ -52,7 +52,7 @@ def test_a_share_is_a_share_of_the_training_images(tmp_path: Path) -> None:
 
 def test_there_are_eleven_classes_with_names_and_colors() -> None:
     data = CamVidDataModule("unread")
-    assert data.num_classes == len(data.class_names) == len(data.palette) == 11  # type: ignore[arg-type]
+    assert data.num_classes == len(data.class_names) == len(data.palette) == 11
 
 
 @pytest.mark.slow

@@ -161,24 +161,11 @@ def test_a_file_without_a_pipeline_is_named(tmp_path: Path) -> None:
         read_pipeline(str(tmp_path / "other.yaml"))
 
 
-def test_the_order_of_channels_is_turned_about_before_the_normalization() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
-    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
-    sample = Transform(mean=mean, std=std, reverse=True)(image)
-    expected = (image[..., ::-1] / 255 - mean) / std
-    torch.testing.assert_close(
-        sample["image"], torch.from_numpy(expected).float().permute(2, 0, 1)
-    )
-    assert sample["image"].is_contiguous()
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_padding_may_count_as_valid_and_stays_void_in_labels(reverse: bool) -> None:
+def test_padding_may_count_as_valid_and_stays_void_in_labels() -> None:
     image, label = scene((4, 6))
     pad = A.PadIfNeeded(8, 8, position="top_left", fill=0, fill_mask=0)
     marked, unmarked = (
-        Transform(pad, reverse=reverse, mark_padding=mark)(image, label)
-        for mark in (True, False)
+        Transform(pad, mark_padding=mark)(image, label) for mark in (True, False)
     )
     assert unmarked["valid"].dtype == torch.bool
     assert unmarked["valid"].all()
