@@ -1,1 +1,1 @@
-"""The LightningDataModules: from files or data sets to batches."""
+"""LightningDataModules: from files or datasets to batches."""

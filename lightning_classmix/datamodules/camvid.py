@@ -1,4 +1,4 @@
-"""CamVid as a data module."""
+"""LightningDataModule for CamVid."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,14 +47,14 @@ class CamVidDataModule(FileDataModule):
 
     Args:
         root: Folder that holds these folders; ``test`` may be missing.
-        labeled: How many training images keep their labels: a count, a share in (0, 1],
-            or None for all. The rest are unlabeled images. A smaller subset is part
-            of a larger one, and greedily chosen to hold every class first.
-        size: Height and width that all images are resized to; None leaves them.
-        split: List file of the images that keep their labels, of which ``labeled``
-            takes the first; None draws them.
-        predict: Folder of the images to predict; None for those of ``val``.
-        seed: Decides which images keep their labels.
+        labeled: Number of training images that keep their labels, or their share in
+            (0, 1]; None keeps all. The other images are used without labels. A smaller
+            subset is part of a larger one; a greedy choice covers all classes first.
+        size: Height and width in pixels to which images are resized; None keeps them.
+        split: Path of a list file of the images that keep their labels, of which
+            ``labeled`` takes the first; None draws them.
+        predict: Folder of the images to predict; None predicts those of ``val``.
+        seed: Seed for drawing the images that keep their labels.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
     Source:

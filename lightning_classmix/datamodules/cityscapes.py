@@ -1,4 +1,4 @@
-"""Cityscapes as a data module."""
+"""LightningDataModule for Cityscapes."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,24 +34,23 @@ class CityscapesDataModule(FileDataModule):
 
     Args:
         root: Folder that holds ``leftImg8bit`` and ``gtFine``.
-        labeled: How many training images keep their labels: a count, a share in (0, 1],
-            or None for all. The rest are unlabeled images. A smaller subset is part
-            of a larger one, and greedily chosen to hold every class first.
-        split: Name of a split in wide use, such as ``unimatch/1_8``, or list file of
-            the images that keep their labels, of which ``labeled`` takes the first;
-            None draws them. The indices of ``olsson2021/0`` and so on are applied to
-            the sorted list of images: the authors applied them to the order of a
-            directory walk on their disk, which is not known, so that their very
-            subset cannot be had.
+        labeled: Number of training images that keep their labels, or their share in
+            (0, 1]; None keeps all. The other images are used without labels. A smaller
+            subset is part of a larger one; a greedy choice covers all classes first.
+        split: Name of a published split, such as ``unimatch/1_8``, or path of a list
+            file of the images that keep their labels, of which ``labeled`` takes the
+            first; None draws them. The indices of ``olsson2021/0`` and so on refer to
+            the sorted list of images here. The authors applied them to the order of a
+            directory walk on their disk, so their exact subset is unknown.
         labels: Kind of the label files: ``labelIds``, or ``labelTrainIds`` as
             cityscapesscripts makes them of the others.
         train_extra: Whether the 20,000 images of ``leftImg8bit/train_extra`` are
             unlabeled images too. Their coarse labels are not needed.
-        size: Height and width that all images are resized to; None leaves them.
-        crop: Height and width of the training crops.
+        size: Height and width in pixels to which images are resized; None keeps them.
+        crop: Height and width in pixels of random training crops.
         predict: Folder of the images to predict; None for those of ``train_extra`` if
             they are used, else for those of ``val``.
-        seed: Decides which images keep their labels if there is no ``split``.
+        seed: Seed for drawing the images that keep their labels.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
     Source:

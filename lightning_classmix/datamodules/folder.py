@@ -1,4 +1,4 @@
-"""A folder of one's own as a data module."""
+"""LightningDataModule for a folder of images and labels."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -42,28 +42,28 @@ class FolderDataModule(FileDataModule):
     and ``label_map`` stands for these arguments.
 
     Args:
-        root: Folder that holds these folders.
-        num_classes: Number of classes; None for the number of names or colors, else
-            for the largest class in the labels, those of ``val`` too, plus one.
-        class_names: Names of the classes, from 0 on.
-        palette: Colors of the classes, RGB in [0, 255], from 0 on: those of pictures,
-            and of labels that hold colors.
-        label_map: Class of each raw value in the label files, or 255 for void; a raw
+        root: Folder that holds the folders above.
+        num_classes: Number of classes; None uses the number of class names or colors,
+            else the largest class in the label files of training and ``val``, plus 1.
+        class_names: Names of the classes, in the order of their indices.
+        palette: Colors of the classes, RGB in [0, 255], in the order of their indices;
+            used for pictures, and to read label files that hold colors.
+        label_map: Class index, or 255 for void, of each value in the label files; a
             value is a number or a color '#rrggbb'.
-        labeled: How many labeled images keep their labels: a count, a share in (0, 1],
-            or None for all. The rest are used as unlabeled images. A smaller subset
-            is part of a larger one, and greedily chosen to hold every class first.
-        split: List file of the images that keep their labels, of which ``labeled``
-            takes the first; None draws them.
+        labeled: Number of training images that keep their labels, or their share in
+            (0, 1]; None keeps all. The other images are used without labels. A smaller
+            subset is part of a larger one; a greedy choice covers all classes first.
+        split: Path of a list file of the images that keep their labels, of which
+            ``labeled`` takes the first; None draws them.
         train_list: CSV or text file of the training images in place of ``images``,
             ``labels`` and ``unlabeled``: ``image,label`` on each line, the label empty
             where there is none, relative to ``root``.
-        val_list: The same of the images to validate on.
-        test_list: The same of the images to test on.
-        crop: Height and width of the training crops; None takes whole images, which
-            must then be of one size.
-        predict: Folder of the images to predict; None for the unlabeled ones.
-        seed: Decides which images keep their labels if there is no ``split``.
+        val_list: CSV or text file of the validation images, in the same form.
+        test_list: CSV or text file of the test images, in the same form.
+        crop: Height and width in pixels of random training crops; None uses whole
+            images, which must then have one size.
+        predict: Folder of the images to predict; None predicts the unlabeled images.
+        seed: Seed for drawing the images that keep their labels.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
     """
 

@@ -1,4 +1,4 @@
-"""The loaders of a data module, made from data sets."""
+"""DataLoaders for training and evaluation."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pascal VOC 2012 as a data module."""
+"""LightningDataModule for Pascal VOC 2012."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -55,17 +55,17 @@ class PascalVOCDataModule(FileDataModule):
         train: Training images: ``train_aug``, by the list train_aug.txt or trainaug.txt
             in ``ImageSets/Segmentation`` if there is one, else by the common list; or
             ``train``.
-        labeled: How many training images keep their labels: a count, a share in (0, 1],
-            or None for all. The rest are unlabeled images. A smaller subset is part
-            of a larger one, and greedily chosen to hold every class first.
-        split: Name of a split in wide use, such as ``unimatch/1_8``, or list file of
-            the images that keep their labels, of which ``labeled`` takes the first;
-            None draws them.
+        labeled: Number of training images that keep their labels, or their share in
+            (0, 1]; None keeps all. The other images are used without labels. A smaller
+            subset is part of a larger one; a greedy choice covers all classes first.
+        split: Name of a published split, such as ``unimatch/1_8``, or path of a list
+            file of the images that keep their labels, of which ``labeled`` takes the
+            first; None draws them.
         download: Fetch the original data set by torchvision if it is not there, 2 GB.
             ``SegmentationClassAug`` is not part of it and has to be brought.
-        crop: Height and width of the training crops.
+        crop: Height and width in pixels of random training crops.
         predict: Folder of the images to predict; None for those of ``val``.
-        seed: Decides which images keep their labels if there is no ``split``.
+        seed: Seed for drawing the images that keep their labels.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
     Source:

@@ -1,4 +1,4 @@
-"""The generated street scenes as a data module."""
+"""LightningDataModule for generated street scenes."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""From files to samples, without Lightning's modules."""
+"""Datasets: from image and label files to training samples."""

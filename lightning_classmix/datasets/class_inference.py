@@ -1,4 +1,4 @@
-"""How many classes there are, by the values that label files hold."""
+"""Infer the number of classes from the values in label files."""
 
 from collections.abc import Iterable
 from functools import cached_property

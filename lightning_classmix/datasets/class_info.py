@@ -1,4 +1,4 @@
-"""What a folder says of its classes."""
+"""Class names, palette and label map, read from ``classes.yaml``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

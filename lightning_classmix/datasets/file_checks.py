@@ -1,4 +1,4 @@
-"""Labels and images, read before anything is trained on them."""
+"""Read images and labels before a training, and report faults."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Image files, with their labels, as a data set."""
+"""Dataset of image files and label files."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

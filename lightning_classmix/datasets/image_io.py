@@ -1,4 +1,4 @@
-"""Images and labels on a disk, read; every fault names its file."""
+"""Read image and label files; every error names its file."""
 
 import os
 import re

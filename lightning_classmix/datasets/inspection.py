@@ -1,4 +1,4 @@
-"""All that can be told of a data set by reading every file of it once."""
+"""Inspect a dataset: read every file once, count classes, list faults."""
 
 import hashlib
 import warnings

@@ -1,4 +1,4 @@
-"""What the raw values of label files mean."""
+"""Map the raw values of label files to classes."""
 
 import re
 from collections.abc import Collection, Mapping

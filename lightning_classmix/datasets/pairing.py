@@ -1,4 +1,4 @@
-"""Which label belongs to which image."""
+"""Pair image files with label files, by name or by a list."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""A million file names without a million objects."""
+"""Memory-efficient list of file paths, shared by worker processes."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence

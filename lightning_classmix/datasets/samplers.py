@@ -1,4 +1,4 @@
-"""In which order images come, on every rank, in every pass, also after a resume."""
+"""Samplers: the order of images on every rank, also after a resume."""
 
 from collections.abc import Iterator
 from typing import Any

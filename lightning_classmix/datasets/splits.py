@@ -1,4 +1,4 @@
-"""Which images are labeled."""
+"""Choose the labeled images: drawn subsets, named splits, list files."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A camera in a street, and a pencil for image and label map alike."""
+"""Draw objects of a street scene into an image and its label map."""
 
 import itertools
 import math

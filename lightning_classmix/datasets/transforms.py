@@ -1,4 +1,4 @@
-"""From pixels to what a network eats; albumentations behind one door."""
+"""Image and label transforms; the only file that imports albumentations."""
 
 import copy
 import os

@@ -1,4 +1,4 @@
-"""Any torch data set, as the loaders of this package see it."""
+"""Views of a dataset for training, evaluation and prediction."""
 
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any, Protocol
