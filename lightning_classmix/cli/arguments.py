@@ -47,7 +47,7 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
         checkpoint = str(newest_last_checkpoint(root))
         flags = [*flags, "--ckpt_path", checkpoint]
     if checkpoint and not _known_to_lightning(checkpoint):
-        # As JSON text, since LightningCLI takes its values from arguments only.
+        # As JSON text, between the recipes and the flags.
         config = _checkpoint_config(Path(checkpoint), settings)
         expanded += ["--config", json.dumps(config)]
     return expanded + flags
