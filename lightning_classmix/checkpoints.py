@@ -1,11 +1,33 @@
-"""Write checkpoint files atomically; prepare a checkpoint for resuming."""
+"""Write files atomically; prepare a checkpoint for resuming."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+
+
+@contextmanager
+def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[Any]:
+    """Open a temporary file, which is renamed to ``path`` when it is complete.
+
+    After an error nothing is left of it, and an existing file stays as it is.
+
+    Args:
+        path: Path of the complete file.
+        mode: Mode in which the file is opened.
+        options: Further arguments of ``open``, such as ``newline``.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open(mode, **options) as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -28,15 +50,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.part")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_file(target) as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
         if os.name == "nt":  # folders cannot be opened there
             return
         folder = os.open(target.parent, os.O_RDONLY)  # flush the new name too

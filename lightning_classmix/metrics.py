@@ -1,5 +1,6 @@
 """Segmentation metrics: mean IoU, IoU per class and pixel accuracy."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,3 +57,38 @@ def segmentation_metrics(num_classes: int) -> MetricCollection:
             "accuracy": PixelAccuracy(num_classes, **options),
         }
     )
+
+
+def named_metrics(
+    scores: Mapping[str, Mapping[str, Tensor]],
+    evaluate: str,
+    class_names: Sequence[str],
+) -> dict[str, Tensor]:
+    """Return metrics by their names in the log, without the name of the stage.
+
+    A scalar ``x`` of each network is ``x_<network>``. Of the network that predicts it
+    is also ``x``, and a value per class is ``x/<class name>``.
+
+    Args:
+        scores: Metrics by network and by metric.
+        evaluate: Name of the network that predicts.
+        class_names: Names of the classes, C.
+
+    Example:
+        >>> scores = {"student": {"miou": torch.tensor(0.5)}}
+        >>> list(named_metrics(scores, "student", ["sky", "road"]))
+        ['miou_student', 'miou']
+    """
+    named = {
+        f"{name}_{network}": value
+        for network, values in scores.items()
+        for name, value in values.items()
+        if value.ndim == 0
+    }
+    for name, value in scores[evaluate].items():
+        if value.ndim == 0:
+            named[name] = value
+        else:
+            pairs = zip(class_names, value, strict=True)
+            named |= {f"{name}/{class_name}": share for class_name, share in pairs}
+    return named

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from lightning_classmix import SemiSupervisedDataModule
+from lightning_classmix.datasets.samplers import InfiniteShuffleSampler
 
 CLASSES = 3
 ACCELERATOR = "cpu"
@@ -70,3 +71,27 @@ def batch(
 def loader(*batches: Any) -> DataLoader[Any]:
     """Make a loader that yields the given batches."""
     return DataLoader(dataset=batches, batch_size=None)  # type: ignore[arg-type]
+
+
+class IndexDataset(Dataset[Any]):
+    """A dataset whose items are their own indices."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: tuple[int, int]) -> Any:
+        return torch.tensor(index)
+
+
+def shuffle_sampler(
+    count: int, length: int, epoch: int = 0, **options: int
+) -> InfiniteShuffleSampler:
+    """Make a sampler over an `IndexDataset`, at the start of an epoch."""
+    sampler = InfiniteShuffleSampler(
+        IndexDataset(count), length=length, **{"seed": 0, **options}
+    )
+    sampler.set_epoch(epoch)
+    return sampler

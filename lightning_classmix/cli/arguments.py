@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import yaml
 
-from lightning_classmix.cli.errors import similar
+from lightning_classmix.ops.ranges import similar
 
 RECIPES = Path(str(resources.files("lightning_classmix") / "recipes"))
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from functools import wraps
 from typing import Any
 
-from rich.console import Console
-
+from lightning_classmix.cli.console import print_line
 from lightning_classmix.experiments import compare as experiment
 from lightning_classmix.experiments.compare_checkpoint import Stopped
 
@@ -17,16 +16,15 @@ _LISTS = ("--labels", "--methods", "--seeds", "--rates")
 def compare(*arguments: Any, **options: Any) -> None:
     """Compare; on a stop signal, end with the status of a stopped process."""
     out = options["out"]
-    console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         experiment.compare(*arguments, **options)
     except Stopped as stop:
-        console.print(
+        print_line(
             f"stopped by signal {stop.number}; checkpoints are in {out}, and the same"
             " command continues from them"
         )
         sys.exit(128 + stop.number)
-    console.print(f"Written: results.json, results.csv, report.md, miou.png in {out}")
+    print_line(f"Written: results.json, results.csv, report.md, miou.png in {out}")
 
 
 def list_arguments(arguments: Sequence[str]) -> list[str]:

@@ -4,12 +4,13 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.trainer import connectors
+
+from lightning_classmix.ops.ranges import similar
 
 _USER_ERROR_SOURCES = (
     Path(__file__).parents[1],
@@ -144,9 +145,3 @@ def _wrong_value(message: str, key: str) -> str | None:
 
 def _join(*parts: str) -> str:
     return ".".join(part for part in parts if part)
-
-
-def similar(name: str, names: Iterable[str]) -> str:
-    """Return the end of an error message: names similar to ``name``, if any."""
-    found = get_close_matches(name, sorted({*names} - {name}), cutoff=0.5)
-    return f"; did you mean {', '.join(found)}?" if found else ""

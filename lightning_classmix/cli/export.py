@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
+from lightning_classmix.cli.console import print_line
 from lightning_classmix.inference import export as exports
 
 
@@ -25,4 +24,4 @@ def export(
         network: Network to write; null for the network that is used for prediction.
     """
     written = exports.export(ckpt_path, out, network=network, format=format)
-    Console(soft_wrap=True, markup=False, highlight=False).print(f"exported: {written}")
+    print_line(f"exported: {written}")

@@ -7,13 +7,13 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, LightningDataModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from rich.console import Console
 
 from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.score_table import ScoreTable
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import RECIPES, expand_arguments
+from lightning_classmix.cli.console import print_line
 from lightning_classmix.cli.errors import fail
 from lightning_classmix.cli.parser import Parser
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
@@ -131,19 +131,19 @@ class ClassMixCLI(LightningCLI):
             self.trainer.validate(self.model, self.datamodule, verbose=False)
         if not self.trainer.is_global_zero:
             return
-        _print(f"run: {run}")
+        print_line(f"run: {run}")
         if best is not None:
             score = best.best_model_score
             text = "" if score is None else f" ({best.monitor} {score:.4f})"
-            _print(f"last checkpoint: {next(filter(None, last_paths), 'none')}")
-            _print(f"best checkpoint: {best.best_model_path or 'none'}{text}")
+            print_line(f"last checkpoint: {next(filter(None, last_paths), 'none')}")
+            print_line(f"best checkpoint: {best.best_model_path or 'none'}{text}")
 
     def after_predict(self) -> None:
         """Print what was written; exit with status 1 if an image was unreadable."""
         writer = self._callback(PredictionWriter)
         if writer is None or not self.trainer.is_global_zero:
             return
-        _print(f"{writer.written} predictions: {writer.predictions}")
+        print_line(f"{writer.written} predictions: {writer.predictions}")
         if writer.faults:
             messages = "\n".join(writer.faults)
             fail(f"{len(writer.faults)} images were left out:\n{messages}")
@@ -179,7 +179,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     return value
-
-
-def _print(line: str) -> None:
-    Console(soft_wrap=True, markup=False, highlight=False).print(line)

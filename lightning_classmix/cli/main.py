@@ -11,13 +11,14 @@ from jsonargparse import auto_cli
 from lightning_classmix.cli.arguments import expand_data_arguments
 from lightning_classmix.cli.check import check
 from lightning_classmix.cli.compare import compare, list_arguments
-from lightning_classmix.cli.errors import USER_ERRORS, fail, similar, user_error_message
+from lightning_classmix.cli.errors import USER_ERRORS, fail, user_error_message
 from lightning_classmix.cli.export import export
 from lightning_classmix.cli.lightning_cli import ClassMixCLI
 from lightning_classmix.cli.parser import Parser
 from lightning_classmix.cli.predict_images import input_arguments, predict_images
 from lightning_classmix.cli.split import split
 from lightning_classmix.experiments.demo import demo
+from lightning_classmix.ops.ranges import similar
 
 COMMANDS: dict[str, Any] = {
     "demo": demo,

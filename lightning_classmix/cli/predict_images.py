@@ -12,11 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
 from rich.progress import Progress
 
+from lightning_classmix.checkpoints import atomic_file
+from lightning_classmix.cli.console import print_line
 from lightning_classmix.datasets.image_io import list_images
 from lightning_classmix.inference.predictor import Predictor
+from lightning_classmix.modules.prediction import to_array
 
 
 def predict_images(
@@ -76,8 +78,7 @@ def predict_images(
                 continue
             rows.append([name, *(f"{share:.6f}" for share in shares)])
     _write_shares(out / "class_shares.csv", predictor.module.class_names, rows)
-    console = Console(soft_wrap=True, markup=False, highlight=False)
-    console.print(f"{len(rows)} predictions: {out}")
+    print_line(f"{len(rows)} predictions: {out}")
     if faults:
         sys.stderr.write(f"classmix: error: {len(faults)} images were left out:\n")
         sys.stderr.write("".join(f"{fault}\n" for fault in faults))
@@ -131,18 +132,19 @@ def _predict(
     predictor: Predictor, path: Path, name: str, out: Path, probabilities: bool
 ) -> list[float]:
     """Write the files of one image, and return the share of each class."""
-    label: Any = predictor(path, probabilities=probabilities)
+    image = to_array(path, predictor.module.in_channels)
+    label = predictor(image, probabilities=probabilities)
     if probabilities:
         target = _target(out, "probabilities", name, ".npy")
-        with _Renamed(target) as file:
+        with atomic_file(target) as file:
             np.save(file, label.numpy().astype(np.float16))
         label = label.argmax(0).byte()
     index_image = Image.fromarray(label.numpy()).convert("P")
     index_image.putpalette(np.array(predictor.palette, np.uint8).tobytes())
-    with _Renamed(_target(out, "labels", name, ".png")) as file:
+    with atomic_file(_target(out, "labels", name, ".png")) as file:
         index_image.save(file, format="PNG")
-    overlay = Image.fromarray(predictor.overlay(path, label))
-    with _Renamed(_target(out, "overlays", name, ".png")) as file:
+    overlay = Image.fromarray(predictor.overlay(image, label))
+    with atomic_file(_target(out, "overlays", name, ".png")) as file:
         overlay.save(file, format="PNG")
     counts = torch.bincount(
         label.flatten(), minlength=predictor.module.num_classes
@@ -157,31 +159,10 @@ def _target(out: Path, kind: str, name: str, suffix: str) -> Path:
     return path
 
 
-class _Renamed:
-    """A file that is written under a temporary name and renamed at the end."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.part")
-
-    def __enter__(self) -> Any:
-        self.file = self.temporary.open("wb")
-        return self.file
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self.file.close()
-        if kind is None:
-            self.temporary.replace(self.path)
-        else:
-            self.temporary.unlink()
-
-
 def _write_shares(
     path: Path, class_names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", newline="") as file:
+    with atomic_file(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["name", *class_names])
         writer.writerows(rows)
-    temporary.replace(path)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
+from lightning_classmix.cli.console import print_line
 from lightning_classmix.datamodules.files import SPLIT_FILE, FileDataModule
 from lightning_classmix.datasets.splits import write_split
 
@@ -28,6 +27,4 @@ def split(data: FileDataModule, out: Path = Path(SPLIT_FILE)) -> None:
     names = data.files.labeled.names()
     chosen = data.choose()
     write_split(out, (names[index] for index in chosen))
-    Console(soft_wrap=True, markup=False, highlight=False).print(
-        f"{len(chosen)} of {len(names)} labeled images: {out}"
-    )
+    print_line(f"{len(chosen)} of {len(names)} labeled images: {out}")

@@ -132,7 +132,7 @@ class CityscapesDataModule(FileDataModule):
             raise FileNotFoundError(
                 f"root must hold {' and '.join(needed)}, or the archives"
                 " leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, got no"
-                f" {' and no '.join(missing)} in {self.root}; they are to be had at"
+                f" {' and no '.join(missing)} in {self.root}; download them from"
                 " cityscapes-dataset.com"
             ) from None
         except BadZipFile as error:
@@ -150,13 +150,13 @@ class CityscapesDataModule(FileDataModule):
         """Return the images of one part with their labels, and every fault."""
         images, labels = self.root / "leftImg8bit" / part, self.root / "gtFine" / part
         found = self._found(part)
-        told: dict[str, list[str]] = {}  # label file to images
+        images_by_label: dict[str, list[str]] = {}  # label file to images
         for image, (label,) in zip(found.images, found.targets, strict=True):
             name = Path(image).name.lower()
             if name.endswith(IMAGE_SUFFIXES) and not name.startswith("."):
                 label = label.removesuffix(f"{LABELS[0]}.png") + f"{self.labels}.png"
-                told.setdefault(label, []).append(image)
-        if not told:
+                images_by_label.setdefault(label, []).append(image)
+        if not images_by_label:
             raise ValueError(f"{images} must hold CITY/*_leftImg8bit.png, got none")
 
         ending = f"_gtFine_{self.labels}.png"
@@ -173,19 +173,23 @@ class CityscapesDataModule(FileDataModule):
             )
         faults = [
             f"an image must have a name of its own, got {' and '.join(sorted(twins))}"
-            for twins in told.values()
+            for twins in images_by_label.values()
             if len(twins) > 1
         ]
         faults += [
-            f"an image must have a label, got {told[label][0]} without {label}"
-            for label in told.keys() - there
+            f"an image must have a label, got {images_by_label[label][0]} without"
+            f" {label}"
+            for label in images_by_label.keys() - there
         ]
-        for label in there - told.keys():
+        for label in there - images_by_label.keys():
             place = Path(label).relative_to(labels)
             name = place.name.removesuffix(ending)
             image = images / place.parent / f"{name}_leftImg8bit.png"
             faults.append(f"a label must have an image, got {label} without {image}")
-        pairs = sorted((told[label][0], label) for label in told.keys() & there)
+        pairs = sorted(
+            (images_by_label[label][0], label)
+            for label in images_by_label.keys() & there
+        )
         files = ImageFiles(
             (image for image, _ in pairs), (label for _, label in pairs), root=images
         )

@@ -103,8 +103,8 @@ class FolderDataModule(FileDataModule):
         self.lists = {"train": train_list, "val": val_list, "test": test_list}
 
     @cached_property
-    def _told(self) -> Classes:
-        """What the arguments say of the classes, and for want of that the folder."""
+    def _class_info(self) -> Classes:
+        """Names, palette and label map: from arguments, else from the folder's file."""
         paths = [self.root / name for name in (CLASSES_FILE, "classes.yml")]
         path = next((path for path in paths if path.is_file()), paths[0])
         read = read_classes(path) if path.is_file() else Classes()
@@ -116,27 +116,27 @@ class FolderDataModule(FileDataModule):
     @property
     def class_names(self) -> Sequence[str] | None:
         """Names of the classes; None if nothing tells them."""
-        return self._told.class_names
+        return self._class_info.class_names
 
     @property
     def palette(self) -> Sequence[tuple[int, int, int]] | None:
         """Colors of the classes, RGB in [0, 255]; None if nothing tells them."""
-        return self._told.palette
+        return self._class_info.palette
 
     @cached_property
     def num_classes(self) -> int:
         """Number of classes, C; counted in the labels if nothing tells it."""
         listed = self.class_names or self.palette
-        if self._told.num_classes is not None:
-            count = self._told.num_classes
+        if self._class_info.num_classes is not None:
+            count = self._class_info.num_classes
         elif listed:
             count = len(listed)
-        elif self._told.label_map is not None:
-            classes = {*self._told.label_map.values()} - {VOID}
+        elif self._class_info.label_map is not None:
+            classes = {*self._class_info.label_map.values()} - {VOID}
             count = max(classes, default=-1) + 1
         else:
-            count, told = self._counted()
-            rank_zero_info(f"num_classes is {count}, by {told}")
+            count, source = self._counted()
+            rank_zero_info(f"num_classes is {count}, by {source}")
         if not 2 <= count <= VOID:
             raise ValueError(f"num_classes must be in [2, {VOID}], got {count}")
         return count
@@ -144,12 +144,12 @@ class FolderDataModule(FileDataModule):
     def _counted(self) -> tuple[int, str]:
         if self._values.binary:
             return 2, "0 and 255 in most labels; label_map may say otherwise"
-        told = f"the labels in {self.lists['train'] or self.root / 'labels'}"
-        return self._values.count_classes(), told
+        source = f"the labels in {self.lists['train'] or self.root / 'labels'}"
+        return self._values.count_classes(), source
 
     def label_map(self) -> Mapping[int, int]:
-        """Return what was told, else the classes as they are, and void."""
-        table, palette = self._told.label_map, self.palette
+        """Return the given label map, else one that keeps classes and void."""
+        table, palette = self._class_info.label_map, self.palette
         if table is not None:
             classes = {raw_value(key): label for key, label in table.items()}
         elif self.num_classes == 2 and self._values.binary:

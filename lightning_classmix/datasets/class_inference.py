@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from lightning_classmix.datasets.file_checks import LabelFacts, gather
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
-from lightning_classmix.datasets.label_map import COLOR, gray_of, told
+from lightning_classmix.datasets.label_map import COLOR, format_value, gray_of
 from lightning_classmix.ops import VOID
 
 _STEPS = 2  # values between 0 and 255, up to a bright one, that are no classes
@@ -109,4 +109,4 @@ class LabelValues:
     def _example(self, value: int) -> str:
         """Name a value and a file that holds it."""
         holders = self.present[:, self.values == value].any(axis=1)
-        return f"{told(int(value))} in {self.files[int(holders.argmax())]}"
+        return f"{format_value(int(value))} in {self.files[int(holders.argmax())]}"

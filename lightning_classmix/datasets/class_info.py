@@ -83,8 +83,8 @@ def read_classes(path: Path) -> Classes:
         content = {"class_names": content}
     known = Classes._fields
     if not isinstance(content, dict) or not {*content} <= {*known}:
-        told = ", ".join(map(str, content)) if isinstance(content, dict) else content
-        raise ValueError(f"{path} must hold {', '.join(known)}, got {told}")
+        keys = ", ".join(map(str, content)) if isinstance(content, dict) else content
+        raise ValueError(f"{path} must hold {', '.join(known)}, got {keys}")
     classes = Classes(**content)
     classes.check(f" in {path}")
     colors = classes.palette and [(r, g, b) for r, g, b in classes.palette]

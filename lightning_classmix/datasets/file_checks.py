@@ -81,13 +81,17 @@ def check_first(files: ImageFiles) -> None:
     count = CHECKED_UNLABELED if files.labels is None else CHECKED
     looked = parallel_map(look, range(min(len(files), count)), "Checking images")
     raise_faults(fault for fault, _ in looked if fault)
-    hollow = [index for index, (_, alone) in enumerate(looked) if alone]
-    told = files.label_map is not None and files.label_map.may_hide_a_class
-    if hollow and told and files.labels is not None:
-        rank_zero_warn(hollow_labels(len(hollow), files.labels[hollow[0]]))
+    background_only = [index for index, (_, alone) in enumerate(looked) if alone]
+    ambiguous = files.label_map is not None and files.label_map.may_hide_a_class
+    if background_only and ambiguous and files.labels is not None:
+        rank_zero_warn(
+            background_only_warning(
+                len(background_only), files.labels[background_only[0]]
+            )
+        )
 
 
-def hollow_labels(count: int, example: Path) -> str:
+def background_only_warning(count: int, example: Path) -> str:
     """Tell that labels hold nothing but 0 and void, which may be meant for a class."""
     return (
         f"{count} label{'s' * (count > 1)} with nothing but class 0 and void, such as"

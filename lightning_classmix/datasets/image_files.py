@@ -20,7 +20,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         images: Files of the images.
         labels: Files of their labels, in the same order; None for unlabeled images.
         label_map: What the raw values of the labels mean.
-        root: Folder that the names of the images are told from.
+        root: Folder that the names of the images are relative to.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class ImageFiles(Dataset[dict[str, Any]]):
         if (height, width) == (rows, columns):
             return
         turned = (height, width) == (columns, rows)
-        told = "; is the image turned by its EXIF data only?" if turned else ""
+        hint = "; is the image turned by its EXIF data only?" if turned else ""
         raise ValueError(
             "an image and its label must have one size (height x width), got"
             f" {height} x {width} in {self.images[index]} and {rows} x {columns} in"
-            f" {self.labels and self.labels[index]}{told}"
+            f" {self.labels and self.labels[index]}{hint}"
         )
 
     def take(

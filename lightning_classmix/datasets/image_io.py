@@ -143,8 +143,8 @@ def stem(path: str | Path, folder: Path) -> str:
 
 def raise_faults(faults: Iterable[str]) -> None:
     """Raise one ValueError that tells all faults, if there are any."""
-    told = list(faults)
-    if len(told) > _SHOWN:
-        told = [*told[:_SHOWN], f"and {len(told) - _SHOWN} more"]
-    if told:
-        raise ValueError("\n".join(told))
+    messages = list(faults)
+    if len(messages) > _SHOWN:
+        messages = [*messages[:_SHOWN], f"and {len(messages) - _SHOWN} more"]
+    if messages:
+        raise ValueError("\n".join(messages))

@@ -13,8 +13,8 @@ from PIL import Image
 
 from lightning_classmix.datasets.file_checks import (
     LabelFacts,
+    background_only_warning,
     gather,
-    hollow_labels,
     parallel_map,
 )
 from lightning_classmix.datasets.image_files import Files, ImageFiles
@@ -93,7 +93,7 @@ class Inspection(NamedTuple):
     duplicates: list[list[tuple[str, Path]]]
     """Images of the same pixels, each with its part."""
     faults: list[str]
-    hollow: list[str]
+    background_only: list[str]
     """Labels of nothing but class 0 and void."""
     warnings: list[str]
     """What the data module itself warns of."""
@@ -113,14 +113,28 @@ def inspect(data: FileData) -> Inspection:
         if label_map is not None:
             for name, files in parts.items():
                 faults += _label_faults(seen[name], files, label_map)
-        hollow = [] if label_map is None else _hollow(seen, parts, label_map)
+        background_only = (
+            []
+            if label_map is None
+            else _background_only_warnings(seen, parts, label_map)
+        )
         seen = _dealt_out(data, seen, faults)
-    told = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+    caught_warnings = [
+        str(one.message) for one in caught if issubclass(one.category, UserWarning)
+    ]
     classes: dict[str, ClassCounts] = {}
     if label_map is not None:
         labeled = [name for name in ("labeled", "val", "test") if name in seen]
         classes |= {n: _count(seen[n], label_map, len(names)) for n in labeled}
-    return Inspection(seen, names, classes, _duplicates(seen), faults, hollow, told)
+    return Inspection(
+        seen,
+        names,
+        classes,
+        _duplicates(seen),
+        faults,
+        background_only,
+        caught_warnings,
+    )
 
 
 def _read(
@@ -174,7 +188,7 @@ def _look_at(files: ImageFiles, name: str) -> list[Seen]:
 def _classes(
     data: FileData, faults: list[str]
 ) -> tuple[Sequence[str], LabelMap | None]:
-    """Return the names of the classes and what the raw values mean, if that is told."""
+    """Return the class names and the label map, None if there is none."""
     try:
         label_map, count = data.classes, data.num_classes or 0
     except ValueError as error:
@@ -197,7 +211,7 @@ def _label_faults(
     return faults
 
 
-def _hollow(
+def _background_only_warnings(
     seen: Mapping[str, Sequence[Seen]],
     parts: Mapping[str, ImageFiles],
     label_map: LabelMap,
@@ -210,7 +224,7 @@ def _hollow(
         for one, path in zip(seen[name], files.labels or (), strict=True)
         if {*label_map.look_up(one.counts[0]).tolist()} == {0, VOID}
     ]
-    return [hollow_labels(len(found), found[0])] if found else []
+    return [background_only_warning(len(found), found[0])] if found else []
 
 
 def _dealt_out(

@@ -102,7 +102,7 @@ class LabelMap:
             path: The file.
         """
         wrong = [
-            f"{told(value)} ({count} pixel{'s' * (count > 1)})"
+            f"{format_value(value)} ({count} pixel{'s' * (count > 1)})"
             for value, count, label in zip(
                 values.tolist(), counts.tolist(), self.look_up(values), strict=True
             )
@@ -129,11 +129,11 @@ def count_values(
     return values.astype(np.int64), counts
 
 
-def told(value: int) -> str:
+def format_value(value: int) -> str:
     """Return a raw value as a user writes it.
 
     Example:
-        >>> told(7), told(color_value(0, 0, 255))
+        >>> format_value(7), format_value(color_value(0, 0, 255))
         ('7', '#0000ff')
     """
     return f"#{value - COLOR:06x}" if value & COLOR else str(value)
@@ -148,7 +148,7 @@ def _ranges(values: Collection[int]) -> str:
         str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)
     ]
     colors = sorted(value for value in values if value & COLOR)
-    return ", ".join(parts + [told(value) for value in colors])
+    return ", ".join(parts + [format_value(value) for value in colors])
 
 
 def check_classes(label_map: Mapping[int, int], num_classes: int) -> None:
@@ -157,5 +157,5 @@ def check_classes(label_map: Mapping[int, int], num_classes: int) -> None:
         if not 0 <= label < num_classes and label != VOID:
             raise ValueError(
                 f"label_map must lead to classes in [0, {num_classes - 1}] or to 255"
-                f" for void, got {label} for {told(value)}"
+                f" for void, got {label} for {format_value(value)}"
             )

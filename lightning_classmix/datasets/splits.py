@@ -140,8 +140,8 @@ def read_split(
         lines = [line.strip() for line in text.split("\n")]
         lines = [line for line in lines if line and not line.startswith("#")]
     else:
-        told = f" or one of {', '.join(known)}" if known else ""
-        raise FileNotFoundError(f"split must be a list file{told}, got {split}")
+        choices = f" or one of {', '.join(known)}" if known else ""
+        raise FileNotFoundError(f"split must be a list file{choices}, got {split}")
     if not lines:
         raise ValueError(f"split must name images, got none in {split}")
 

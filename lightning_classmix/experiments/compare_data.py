@@ -162,10 +162,17 @@ def _classes_present(source: Source, indices: Sequence[int]) -> np.ndarray:
     """Return whether image i shows class c, bool ``(N, 256)``; never void."""
     present = np.zeros((len(indices), VOID + 1), dtype=bool)
     for row, index in zip(present, indices, strict=True):
-        item = source[index]
-        row[np.unique(item["label"] if isinstance(item, Mapping) else item[1])] = True
+        row[np.unique(_label(source, index))] = True
     present[:, VOID] = False
     return present
+
+
+def _label(source: Source, index: int) -> Any:
+    """Return the class per pixel of an image, without reading the image file."""
+    if isinstance(source, ImageFiles) and source.labels and source.label_map:
+        return source.label_map(source.raw_label(index), source.labels[index])
+    item = source[index]
+    return item["label"] if isinstance(item, Mapping) else item[1]
 
 
 def _read(path: Path) -> list[str]:

@@ -3,13 +3,13 @@
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.modules.evaluation import EvaluationModule
 from lightning_classmix.modules.supervised import Supervised
+from lightning_classmix.ops.ranges import similar
 
 BASELINE = "supervised"
 """Name of the method that differences refer to."""
@@ -70,7 +70,7 @@ class Method:
             if argument not in known:
                 raise ValueError(
                     f"arguments of method {name} must be arguments of"
-                    f" {self.class_path}, got {argument}{near(argument, known)}"
+                    f" {self.class_path}, got {argument}{similar(argument, known)}"
                 )
         if self.decay is not None:
             EMATeacher(self.decay)
@@ -131,7 +131,7 @@ def select_methods(
             if key not in fields:
                 raise ValueError(
                     f"a method must be defined by {', '.join(fields)}, got {key} for"
-                    f" {name}{near(key, fields)}"
+                    f" {name}{similar(key, fields)}"
                 )
         known[name] = Method(**values)
     listed = list(names)
@@ -139,7 +139,7 @@ def select_methods(
         if name not in known:
             raise ValueError(
                 f"methods must be among {', '.join(known)}, got {name!r}"
-                f"{near(name, known)}"
+                f"{similar(name, known)}"
             )
     check_distinct("methods", listed)
     return {name: known[name] for name in listed}
@@ -156,9 +156,3 @@ def check_distinct(name: str, values: list[Any]) -> None:
     if len({*values}) < len(values):
         listed = ", ".join(map(str, values))
         raise ValueError(f"{name} must be distinct, got {listed}")
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """Return the end of an error message that offers names similar to a wrong one."""
-    found = get_close_matches(name, sorted(names), cutoff=0.5)
-    return f"; did you mean {', '.join(found)}?" if found else ""

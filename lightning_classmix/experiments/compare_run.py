@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.experiments.compare_methods import Method
 
@@ -110,6 +111,5 @@ class Run:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file that is complete as soon as it exists."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    with atomic_file(path, "w") as file:
+        file.write(json.dumps(content, indent=2) + "\n")

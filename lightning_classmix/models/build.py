@@ -3,8 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -21,6 +20,7 @@ from lightning_classmix.models.deeplabv2 import (
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.pretrained import load_pretrained
 from lightning_classmix.models.small_unet import SmallUNet
+from lightning_classmix.ops.ranges import check_known
 
 MODELS = (*smp.MODEL_ARCHITECTURES_MAPPING, "deeplabv2", "small_unet")
 """Names that `build_model` accepts."""
@@ -73,7 +73,7 @@ def build_model(
         torch.Size([1, 5, 50, 70])
     """
     options = options or {}
-    _check_name("model", name, MODELS)
+    check_known("model", name, MODELS)
     if name != "small_unet":
         _check_encoder(name, encoder)
     _check_options(name, encoder, options)
@@ -110,22 +110,14 @@ def build_model(
     return padded
 
 
-def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        near = get_close_matches(name, known, n=5) or sorted(known)[:5]
-        raise ValueError(
-            f"{kind} must be known, got {name!r}; did you mean {', '.join(near)}?"
-        )
-
-
 def _check_encoder(name: str, encoder: str) -> None:
     if encoder.startswith("tu-"):
         # The tag after the dot names the weights, not the architecture.
         known = [f"tu-{model}" for model in timm.list_models()]
-        _check_name("encoder", encoder.split(".")[0], known)
+        check_known("encoder", encoder.split(".")[0], known)
     elif encoder != CAFFE_RESNET:
         more = [CAFFE_RESNET] if name == "deeplabv2" else []
-        _check_name("encoder", encoder, [*get_encoder_names(), *more])
+        check_known("encoder", encoder, [*get_encoder_names(), *more])
     elif name != "deeplabv2":
         raise ValueError(
             f"encoder {encoder!r} must be combined with model 'deeplabv2', got model"
@@ -148,7 +140,7 @@ def _check_options(name: str, encoder: str, options: Mapping[str, Any]) -> None:
         any_option = encoder.startswith("tu-")  # timm refuses unknown options itself
     for option in options:
         if option in _FIXED or not any_option:
-            _check_name(f"an option of {name}", option, known)
+            check_known(f"an option of {name}", option, known)
 
 
 def _build(

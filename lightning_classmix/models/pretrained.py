@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import nn
 from lightning_classmix.models.deeplabv2 import CAFFE_RESNET
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.weights import few, read_state
+from lightning_classmix.ops.ranges import check_known
 
 # Layers of a classifier, which a segmentation encoder does not have.
 _CLASSIFIER = ("fc.", "_fc.", "classifier.", "head.", "last_linear.", "linear.")
@@ -93,12 +93,7 @@ def _check_weights(encoder: str, weights: str) -> None:
     names = ["imagenet"]  # for timm, the tag of the encoder's name says which
     if not encoder.startswith("tu-"):
         names = list(smp.encoders.encoders[encoder]["pretrained_settings"])
-    if weights not in names:
-        near = get_close_matches(weights, names, n=5) or sorted(names)[:5]
-        raise ValueError(
-            f"encoder_weights must be known, got {weights!r}; did you mean"
-            f" {', '.join(near)}?"
-        )
+    check_known("encoder_weights", weights, names)
 
 
 def _published_encoder(

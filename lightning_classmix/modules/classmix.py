@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from lightning.pytorch import Callback
@@ -14,37 +14,12 @@ from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.mixers import Mixer, MixerName, build_mixer
 from lightning_classmix.models.teacher import Teacher
+from lightning_classmix.modules.mixed import Mixed, PseudoLabel
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_choice, check_ranges
 
 Weighting: TypeAlias = Callable[..., Tensor]
 """Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
-
-
-class PseudoLabel(NamedTuple):
-    """The teacher's prediction for unlabeled images."""
-
-    logits: Tensor
-    """Class scores, float ``(B, C, H, W)``."""
-    confidence: Tensor
-    """Largest class probability, float ``(B, H, W)`` in [0, 1]."""
-    label: Tensor
-    """Most probable class, int64 ``(B, H, W)``; void where the image was padded."""
-
-
-class Mixed(NamedTuple):
-    """Mixed images with what the student is trained to predict for them."""
-
-    image: Tensor
-    """Mixed and strongly augmented images, float ``(B, C_in, H, W)``."""
-    target: Tensor
-    """Mixed pseudo-labels, int64 ``(B, H, W)``."""
-    mask: Tensor
-    """True where image i keeps its own pixel, bool ``(B, H, W)``."""
-    confidence: Tensor
-    """Mixed confidence, float ``(B, H, W)`` in [0, 1]."""
-    weight: Tensor
-    """Factor per pixel on the loss, float ``(B, H, W)``."""
 
 
 class ClassMix(Supervised):

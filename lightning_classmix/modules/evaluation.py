@@ -14,7 +14,7 @@ from torchmetrics.aggregation import MeanMetric
 
 from lightning_classmix import batches, ops
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
-from lightning_classmix.metrics import segmentation_metrics
+from lightning_classmix.metrics import named_metrics, segmentation_metrics
 from lightning_classmix.modules.prediction import RawImage, predict_image
 from lightning_classmix.modules.reproduction import Reproduction
 from lightning_classmix.ops.ranges import check_ranges
@@ -197,16 +197,8 @@ class EvaluationModule(LightningModule):
             return
         self.scores = scores
         self.scored_step = self.global_step
-        for network, values in scores.items():
-            scalars = {name: value for name, value in values.items() if not value.ndim}
-            for name, value in scalars.items():
-                logged[f"{stage}_{name}_{network}"] = value
-        for name, value in scores[self.evaluate].items():
-            if value.ndim == 0:
-                logged[f"{stage}_{name}"] = value
-            else:
-                for class_name, share in zip(self.class_names, value, strict=True):
-                    logged[f"{stage}_{name}/{class_name}"] = share
+        named = named_metrics(scores, self.evaluate, self.class_names)
+        logged |= {f"{stage}_{name}": value for name, value in named.items()}
         # The values are the same on every device already.
         miou = logged.pop(f"{stage}_miou", None)
         if miou is not None:

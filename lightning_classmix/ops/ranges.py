@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 
@@ -101,3 +102,33 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     names = list(choices)
     if value not in names:
         raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}")
+
+
+def check_known(kind: str, name: str, known: Iterable[str]) -> None:
+    """Check that a name is among many known ones.
+
+    Args:
+        kind: What the name denotes, for the error message.
+        name: The name.
+        known: Known names.
+
+    Raises:
+        ValueError: If ``name`` is unknown; the message lists up to five similar names.
+    """
+    names = list(known)
+    if name not in names:
+        near = get_close_matches(name, names, n=5) or sorted(names)[:5]
+        raise ValueError(
+            f"{kind} must be known, got {name!r}; did you mean {', '.join(near)}?"
+        )
+
+
+def similar(name: str, names: Iterable[str]) -> str:
+    """Return the end of an error message: names similar to ``name``, if any.
+
+    Example:
+        >>> similar("clasmix", ["classmix", "none"])
+        '; did you mean classmix?'
+    """
+    found = get_close_matches(name, sorted({*names} - {name}), cutoff=0.5)
+    return f"; did you mean {', '.join(found)}?" if found else ""

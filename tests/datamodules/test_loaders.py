@@ -1,32 +1,8 @@
-from typing import Any
-
 import pytest
 import torch
-from torch.utils.data import Dataset
 
 from lightning_classmix.datamodules.loaders import ResumableLoader, collate
-from lightning_classmix.datasets.samplers import InfiniteShuffleSampler
-
-
-class Places(Dataset[Any]):
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, place: tuple[int, int]) -> Any:
-        return torch.tensor(place)
-
-
-def sampler(
-    count: int, length: int, epoch: int = 0, **options: int
-) -> InfiniteShuffleSampler:
-    made = InfiniteShuffleSampler(
-        Places(count), length=length, **{"seed": 0, **options}
-    )
-    made.set_epoch(epoch)
-    return made
+from tests.tiny import IndexDataset, shuffle_sampler
 
 
 def test_images_of_different_sizes_are_told_with_the_remedy() -> None:
@@ -53,8 +29,8 @@ def test_items_of_one_size_are_stacked() -> None:
 
 def loader(workers: int = 0) -> ResumableLoader:
     return ResumableLoader(
-        dataset=Places(10),
-        sampler=sampler(10, 8),
+        dataset=IndexDataset(10),
+        sampler=shuffle_sampler(10, 8),
         batch_size=2,
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -13,9 +13,9 @@ from lightning_classmix.datasets.label_map import (
     check_classes,
     color_value,
     count_values,
+    format_value,
     gray_of,
     raw_value,
-    told,
 )
 from lightning_classmix.ops import VOID
 
@@ -144,7 +144,7 @@ def test_whatever_is_neither_number_nor_color_is_refused(key: int | str) -> None
 
 @given(values)
 def test_a_value_is_told_as_it_is_written(value: int) -> None:
-    assert raw_value(told(value)) == value
+    assert raw_value(format_value(value)) == value
 
 
 def test_gray_colors_are_numbers_and_others_stay() -> None:

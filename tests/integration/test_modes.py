@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_classmix import ClassMix
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
-from lightning_classmix.modules.classmix import PseudoLabel
+from lightning_classmix.modules.mixed import PseudoLabel
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("accelerator")

@@ -9,7 +9,7 @@ from lightning.pytorch import seed_everything
 from torch import Tensor
 
 from lightning_classmix import ClassMix, ops
-from lightning_classmix.modules.classmix import Mixed, PseudoLabel
+from lightning_classmix.modules.mixed import Mixed, PseudoLabel
 from tests import tiny
 
 

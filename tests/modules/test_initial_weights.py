@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import seed_everything
-from torch import Tensor, nn
 
 from lightning_classmix import ClassMix, Supervised, build_model
 from tests import tiny
@@ -14,17 +13,6 @@ def module(**options: Any) -> Any:
     seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {"network": tiny.network(), "lr": 0.1}
     return Supervised(tiny.CLASSES, **defaults | options)
-
-
-class WithEncoder(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-        self.head = nn.Conv2d(4, tiny.CLASSES, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.encoder(image))
-        return logits
 
 
 def test_loading_a_checkpoint_reads_no_pretrained_weights(tmp_path: Path) -> None:

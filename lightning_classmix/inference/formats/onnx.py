@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_classmix.inference.formats.exported import Exported
 from lightning_classmix.inference.formats.tracing import (
     TOLERANCE,
+    Size,
+    any_size_or_one,
     relative_difference,
     trace_any_size,
     trace_one_size,
 )
-
-_FIXED = (512, 512)  # size in pixels if neither the data nor the window have one
 
 
 def write(exported: Exported, folder: Path) -> list[str]:
@@ -49,41 +49,31 @@ def write(exported: Exported, folder: Path) -> list[str]:
         (least + 6, least + step + 13),
         (33, 70),
     ]
-    size = exported.module.preprocessing["size"] or exported.module.window or _FIXED
-
     path = folder / "model.onnx"
-    try:
-        model = _convert(trace_any_size(network, channels))
-        model = _with_padding(model, step, network.smallest, channels)
-        _save(model, path, exported, "any")
-        difference = _compare(exported, path, sizes)
-        rule: Any = "any"
-    except Exception as error:  # torch raises many kinds for size-dependent networks
-        difference = float("inf")
-        reason = str(error).partition("\n")[0]
-    if difference > TOLERANCE:
-        if difference < float("inf"):
-            reason = f"the logits differ by {difference:.1e} at other sizes"
-        rank_zero_warn(
-            f"{type(network.network).__name__} can be exported to ONNX for one image"
-            f" size only, here {size[0]} x {size[1]}: {reason}"
-        )
-        rule = [*size]
-        model = _convert(trace_one_size(network, channels, (size[0], size[1])))
-        _save(model, path, exported, rule)
-        difference = _compare(exported, path, [(size[0], size[1])])
+
+    def attempt(size: Size | None) -> float:
+        if size is None:
+            model = _convert(trace_any_size(network, channels))
+            model = _with_padding(model, step, network.smallest, channels)
+            _save(model, path, exported, "any")
+            return _compare(exported, path, sizes)
+        model = _convert(trace_one_size(network, channels, size))
+        _save(model, path, exported, [*size])
+        return _compare(exported, path, [size])
+
+    size, difference = any_size_or_one(exported, attempt, target=" to ONNX")
     if difference > TOLERANCE:
         raise ValueError(
             "the ONNX file must have the logits of PyTorch, got a relative difference"
             f" of {difference:.1e}; use format 'torch_export' or 'safetensors'"
         )
     onnx.checker.check_model(path)
-    described = "any" if rule == "any" else f"{rule[0]} x {rule[1]}"
+    described = f"{size[0]} x {size[1]}" if size else "any"
     rank_zero_info(
         f"image size: {described}; largest difference between ONNX Runtime and"
         f" PyTorch: {difference:.1e} of the largest logit"
     )
-    exported.metadata["image_size"] = rule
+    exported.metadata["image_size"] = [*size] if size else "any"
     exported.metadata["largest_difference"] = difference
     return ["model.onnx"]
 

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_classmix.inference.formats.exported import Exported
 from lightning_classmix.inference.formats.tracing import (
     TOLERANCE,
+    Size,
+    any_size_or_one,
     relative_difference,
     trace_any_size,
     trace_one_size,
 )
-
-_FIXED = (512, 512)  # size in pixels if neither the data nor the window have one
 
 
 @torch.no_grad()
@@ -29,33 +29,29 @@ def write(exported: Exported, folder: Path) -> list[str]:
     network = exported.network
     channels = exported.module.in_channels
     step = network.stride
-    size = exported.module.preprocessing["size"] or exported.module.window or _FIXED
-    rule: Any = {"multiple_of": step} if step > 1 else "any"
     sizes = [(64, 96), (70, 51), (32, 133)]
     if step > 1:
         sizes = [(2 * step, 3 * step), (5 * step, 2 * step), (7 * step, 4 * step)]
     sizes = [(max(h, network.smallest), max(w, network.smallest)) for h, w in sizes]
-    try:
-        program = trace_any_size(network, channels)
-        difference = _compare(exported, program, sizes)
-    except Exception as error:  # torch raises many kinds for size-dependent networks
-        difference = float("inf")
-        reason = str(error).partition("\n")[0]
-    if difference > TOLERANCE:
-        if difference < float("inf"):
-            reason = f"the logits differ by {difference:.1e} at other sizes"
-        rank_zero_warn(
-            f"{type(network.network).__name__} can be exported for one image size only,"
-            f" here {size[0]} x {size[1]}: {reason}"
-        )
-        rule = [*size]
-        program = trace_one_size(network, channels, (size[0], size[1]))
-        difference = _compare(exported, program, [(size[0], size[1])] * 3)
+    program: Any = None
+
+    def attempt(size: Size | None) -> float:
+        nonlocal program
+        if size is None:
+            program = trace_any_size(network, channels)
+            return _compare(exported, program, sizes)
+        program = trace_one_size(network, channels, size)
+        return _compare(exported, program, [size] * 3)
+
+    size, difference = any_size_or_one(exported, attempt, target="")
     if difference > TOLERANCE:
         raise ValueError(
             "the exported program must have the logits of the module, got a relative"
             f" difference of {difference:.1e}; use format 'safetensors'"
         )
+    rule: Any = {"multiple_of": step} if step > 1 else "any"
+    if size is not None:
+        rule = [*size]
     rank_zero_info(
         f"image size: {rule}; largest difference to the module: {difference:.1e} of the"
         " largest logit"

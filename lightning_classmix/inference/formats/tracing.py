@@ -1,18 +1,26 @@
 """Trace a network for images of any size, or of one size."""
 
 import warnings
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.nn import functional
 
+from lightning_classmix.inference.formats.exported import Exported
 from lightning_classmix.models.network import SegmentationNetwork, extract_logits
 from lightning_classmix.models.static_padding import with_static_padding
 
 TOLERANCE = 1e-3
 """Largest difference to PyTorch, relative to the largest logit."""
 
+Size: TypeAlias = tuple[int, int]
+"""Height and width of images in pixels."""
+
+_FIXED = (512, 512)  # size if neither the data nor the window have one
 _LARGEST = 2**16  # largest image side in pixels, and largest batch, of a trace
 
 
@@ -83,6 +91,40 @@ def trace_one_size(
     """
     sample = torch.randn(2, channels, *size)
     return _trace(network, sample, {0: Dim("batch", min=1, max=_LARGEST)})
+
+
+def any_size_or_one(
+    exported: Exported, attempt: Callable[[Size | None], float], *, target: str
+) -> tuple[Size | None, float]:
+    """Export for images of any size, or of one size if the logits differ elsewhere.
+
+    The one size is that of the data, else the window, else 512 x 512. A warning names
+    it with the reason.
+
+    Args:
+        exported: Network to export.
+        attempt: Function that exports for a size, or for any size if None, and returns
+            the largest relative difference to the logits of PyTorch.
+        target: Words that name the format in the warning, such as ``" to ONNX"``.
+
+    Returns:
+        The size, None for any, and the difference.
+    """
+    try:
+        difference = attempt(None)
+        reason = f"the logits differ by {difference:.1e} at other sizes"
+    except Exception as error:  # torch raises many kinds for size-dependent networks
+        difference = float("inf")
+        reason = str(error).partition("\n")[0]
+    if difference <= TOLERANCE:
+        return None, difference
+    module = exported.module
+    height, width = module.preprocessing["size"] or module.window or _FIXED
+    rank_zero_warn(
+        f"{type(exported.network.network).__name__} can be exported{target} for one"
+        f" image size only, here {height} x {width}: {reason}"
+    )
+    return (height, width), attempt((height, width))
 
 
 def _trace(
