@@ -87,9 +87,8 @@ class EMATeacher(Callback):
         student, teacher = _networks(pl_module)
         check_same_tensors(pl_module, student, teacher)
         mode = getattr(pl_module.teacher, "mode", None)
-        self._buffers = self.average_buffers is not False
-        if self.average_buffers is None:
-            self._buffers = mode != "train"
+        averaged = self.average_buffers
+        self._buffers = mode != "train" if averaged is None else averaged
         if mode == "eval" and not self._buffers:
             check_no_float_buffers(teacher)
         teacher.requires_grad_(False)  # after LightningModule.unfreeze()

@@ -89,9 +89,7 @@ def compare(
             images, or ``out`` holds runs with other settings.
         Stopped: If a signal stopped the comparison; the same call continues it.
     """
-    for name, count in (("steps", steps), ("jobs", jobs), ("threads", threads)):
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
+    check_ranges(steps=steps, jobs=jobs, threads=threads)
     check_distinct("seeds", list(seeds))
     selected = select_methods(methods, define or {})
     shared = dict(shared or {})
