@@ -175,7 +175,7 @@ class ClassMix(Supervised):
             labeled_logits = self.student(labeled["image"])
             mixed_logits = self.student(mixed.image)
 
-        loss_labeled = ops.cross_entropy(labeled_logits, labeled["label"])
+        loss_labeled = self.labeled_loss(labeled_logits, labeled["label"])
         loss_mixed = self.mixed_loss(mixed_logits, mixed, pseudo)
         loss = loss_labeled + factor * loss_mixed
 

@@ -20,6 +20,7 @@ from lightning_classmix.models.build import build_model
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.pretrained import load_pretrained
 from lightning_classmix.models.weights import load_student
+from lightning_classmix.modules.class_weights import ClassWeights, ClassWeightsArgument
 from lightning_classmix.modules.evaluation import EvaluationModule
 from lightning_classmix.ops.ranges import check_choice, check_ranges
 from lightning_classmix.optimizers import build_optimizer
@@ -59,6 +60,11 @@ class Supervised(EvaluationModule):
             attribute ``encoder`` or ``backbone`` of the network). None means 0.1 for an
             encoder with ``encoder_weights``, else 1.
         weight_decay: Weight decay; not applied to biases and normalization parameters.
+        class_weights: Factor for each class on the loss of the labeled images; or
+            ``balanced``, inversely proportional to the square root of the number of
+            labeled pixels of the class, with a mean of 1 over the pixels. The loss is
+            divided by the number of pixels, not by the sum of their factors. None
+            means 1 for all classes.
         compile: Compile the networks with ``torch.compile`` when a training starts.
         channels_last: Store the weights in channels-last memory format, which is faster
             on GPUs in half precision.
@@ -87,6 +93,7 @@ class Supervised(EvaluationModule):
         lr: float = 1e-3,
         encoder_lr_factor: float | None = None,
         weight_decay: float = 0.01,
+        class_weights: ClassWeightsArgument = None,
         compile: bool = False,
         channels_last: bool = False,
         **evaluation: Any,
@@ -101,6 +108,9 @@ class Supervised(EvaluationModule):
         self.lr = lr
         self.encoder_lr_factor = encoder_lr_factor
         self.weight_decay = weight_decay
+        self.class_weights: ClassWeights | None = None
+        if class_weights is not None:
+            self.class_weights = ClassWeights(class_weights, num_classes)
         self.compiled = compile
         self.channels_last = channels_last
         self.student_weights = student_weights
@@ -192,6 +202,9 @@ class Supervised(EvaluationModule):
         ours = type(self).configure_optimizers is Supervised.configure_optimizers
         if ours and self.trainer.ckpt_path is not None:
             adopt_arguments(self.trainer.optimizers[0], self._build_optimizer()[0])
+        if self.class_weights is not None:
+            loaders: Any = self.trainer.train_dataloader
+            self.class_weights.count(batches.labeled_part(loaders).dataset)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Check the first batch before the first step."""
@@ -227,11 +240,21 @@ class Supervised(EvaluationModule):
         image = labeled["image"]
         with self.random_stream(batch_idx):
             logits = self.student(image)
-        loss = ops.cross_entropy(logits, labeled["label"])
+        loss = self.labeled_loss(logits, labeled["label"])
         self.losses = {"train_loss_labeled": loss.detach()}
         self.log_dict(self.losses, batch_size=len(image))
         self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
         return {"loss": loss}
+
+    def labeled_loss(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return the loss on the labeled images, a scalar.
+
+        Args:
+            logits: The student's class scores, float ``(B, C, H, W)``.
+            label: True classes, int64 ``(B, H, W)``, void 255.
+        """
+        weight = None if self.class_weights is None else self.class_weights(label)
+        return ops.cross_entropy(logits, label, weight=weight)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the student, and its learning rate schedule."""

@@ -38,6 +38,7 @@ _SHARE = Range(0, 1)
 RANGES = {
     "area": Range(0, 1, excluded=(0, 1)),
     "batch_size": _POSITIVE,
+    "class_weights": _NOT_NEGATIVE,
     "crop": _POSITIVE,
     "decay": Range(0, 1, excluded=(1,)),
     "encoder_lr_factor": _NOT_NEGATIVE,

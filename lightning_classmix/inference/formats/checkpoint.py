@@ -12,7 +12,7 @@ from lightning_classmix.modules.evaluation import EvaluationModule
 from lightning_classmix.modules.supervised import Supervised
 
 # Arguments that only a training reads.
-_TRAINING = {"encoder_weights", "student_weights"}
+_TRAINING = {"class_weights", "encoder_weights", "student_weights"}
 
 
 def write(exported: Exported, folder: Path) -> list[str]:
