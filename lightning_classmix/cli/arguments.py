@@ -7,7 +7,6 @@ checkpoint, then flags.
 import json
 import re
 from collections.abc import Sequence
-from importlib import resources
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from typing import Any
 import torch
 import yaml
 
+from lightning_classmix.cli.help import RECIPES
 from lightning_classmix.ops.ranges import similar
-
-RECIPES = Path(str(resources.files("lightning_classmix") / "recipes"))
 
 
 def expand_arguments(arguments: Sequence[str]) -> list[str]:

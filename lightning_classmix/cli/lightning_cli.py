@@ -12,7 +12,7 @@ from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.score_table import ScoreTable
 from lightning_classmix.checkpoints import AtomicCheckpointIO
-from lightning_classmix.cli.arguments import RECIPES, expand_arguments
+from lightning_classmix.cli.arguments import expand_arguments
 from lightning_classmix.cli.console import print_line
 from lightning_classmix.cli.errors import fail
 from lightning_classmix.cli.parser import Parser
@@ -22,14 +22,6 @@ from lightning_classmix.modules.supervised import Supervised
 _Callback = TypeVar("_Callback", bound=Callback)
 _DEFAULTS = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 _LINKED = ("num_classes", "class_names", "palette", "mean", "std")
-_RECIPES = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-_DESCRIPTION = f"""
-Semi-supervised semantic segmentation with ClassMix. Besides the subcommands below there
-are classmix demo, check, split, compare, predict-images and export. A config is a file
-or one of the recipes {_RECIPES}.
-'classmix fit --model.help ClassMix' and 'classmix fit --data.help CamVidDataModule'
-explain the arguments of a class.
-"""
 
 
 class ClassMixCLI(LightningCLI):
@@ -42,7 +34,7 @@ class ClassMixCLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             parser_class=Parser,
-            parser_kwargs={"prog": "classmix", "description": _DESCRIPTION},
+            parser_kwargs={"prog": "classmix"},
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,  # the modules keep plain arguments

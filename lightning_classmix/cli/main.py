@@ -3,32 +3,10 @@
 import os
 import sys
 import warnings
-from typing import Any
+from importlib import import_module
 
-import torch
-from jsonargparse import auto_cli
-
-from lightning_classmix.cli.arguments import expand_data_arguments
-from lightning_classmix.cli.check import check
-from lightning_classmix.cli.compare import compare, list_arguments
-from lightning_classmix.cli.errors import USER_ERRORS, fail, user_error_message
-from lightning_classmix.cli.export import export
-from lightning_classmix.cli.lightning_cli import ClassMixCLI
-from lightning_classmix.cli.parser import Parser
-from lightning_classmix.cli.predict_images import input_arguments, predict_images
-from lightning_classmix.cli.split import split
-from lightning_classmix.experiments.demo import demo
-from lightning_classmix.ops.ranges import similar
-
-COMMANDS: dict[str, Any] = {
-    "demo": demo,
-    "check": check,
-    "split": split,
-    "compare": compare,
-    "predict-images": predict_images,
-    "export": export,
-}
-"""Commands beside those of the Trainer."""
+import lightning_classmix
+from lightning_classmix.cli.help import COMMANDS, TRAINER_COMMANDS, help_text
 
 _HARMLESS_WARNINGS = (
     "`isinstance.treespec",  # Lightning uses a renamed torch function
@@ -49,7 +27,14 @@ def main() -> None:
     shows its traceback.
     """
     arguments = sys.argv[1:]
-    known = [*ClassMixCLI.subcommands(), *COMMANDS]
+    if arguments[:1] in (["--help"], ["-h"]):
+        sys.stdout.write(help_text())
+        return
+    # Imported when needed, so that help is quick.
+    from lightning_classmix.cli.errors import USER_ERRORS, fail, user_error_message
+    from lightning_classmix.ops.ranges import similar
+
+    known = [*TRAINER_COMMANDS, *COMMANDS]
     command = arguments[0] if arguments else ""
     if not command or (command not in known and not command.startswith("-")):
         got = f"{command or 'none'}{similar(command, known)}"
@@ -60,7 +45,7 @@ def main() -> None:
         if command in COMMANDS:
             _run_command(command, arguments[1:])
         else:
-            ClassMixCLI(arguments)
+            _run_trainer(arguments)
     except USER_ERRORS as error:
         line = user_error_message(error)
         if line is None or os.environ.get("CLASSMIX_TRACEBACK") == "1":
@@ -68,19 +53,43 @@ def main() -> None:
         fail(line)
 
 
+def _run_trainer(arguments: list[str]) -> None:
+    from lightning_classmix.cli.lightning_cli import ClassMixCLI
+
+    _import_classes()
+    ClassMixCLI(arguments)
+
+
 def _run_command(command: str, arguments: list[str]) -> None:
+    from jsonargparse import auto_cli
+
+    from lightning_classmix.cli.parser import Parser
+
+    _import_classes()
+    module = import_module(COMMANDS[command][0])
+    function = getattr(module, command.replace("-", "_"))
     if command == "demo":
+        import torch
+
         torch.set_num_threads(1)  # so small a network gains nothing from more
     elif command == "compare":
-        arguments = list_arguments(arguments)
+        arguments = module.list_arguments(arguments)
     elif command == "predict-images":
-        arguments = input_arguments(arguments)
+        arguments = module.input_arguments(arguments)
     elif command in ("check", "split"):
+        from lightning_classmix.cli.arguments import expand_data_arguments
+
         arguments = expand_data_arguments(arguments)
     auto_cli(
-        COMMANDS,
+        {command: function},
         as_positional=False,
         prog="classmix",
         args=[command, *arguments],
         parser_class=Parser,
     )
+
+
+def _import_classes() -> None:
+    """Import every public class: the parser finds classes among those imported."""
+    for name in lightning_classmix.__all__:
+        getattr(lightning_classmix, name)

@@ -6,11 +6,11 @@ import torch
 import yaml
 
 from lightning_classmix.cli.arguments import (
-    RECIPES,
     expand_arguments,
     newest_last_checkpoint,
     recipe_path,
 )
+from lightning_classmix.cli.help import RECIPES
 
 
 @pytest.fixture(autouse=True)
