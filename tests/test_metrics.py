@@ -7,15 +7,26 @@ import pytest
 import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
-from torchmetrics.functional.classification import multiclass_jaccard_index
+from torchmetrics.functional.classification import (
+    multiclass_f1_score,
+    multiclass_jaccard_index,
+)
 
-from lightning_classmix.metrics import PixelAccuracy, segmentation_metrics
+from lightning_classmix.metrics import (
+    BoundaryIoU,
+    Dice,
+    PixelAccuracy,
+    named_metrics,
+    segmentation_metrics,
+)
 
 REFERENCE = Path(__file__).parents[1].parent / "shared" / "conformance"
 
 
-def updated(num_classes: int, predicted: Tensor, truth: Tensor) -> MetricCollection:
-    metrics = segmentation_metrics(num_classes)
+def updated(
+    num_classes: int, predicted: Tensor, truth: Tensor, extra: Any = ()
+) -> MetricCollection:
+    metrics = segmentation_metrics(num_classes, extra)
     metrics.update(predicted, truth)
     return metrics
 
@@ -64,7 +75,91 @@ def test_classes_that_never_occur_are_left_out_of_the_mean() -> None:
 def test_metrics_of_void_pixels_alone_are_nan() -> None:
     truth = torch.tensor([[255, 255]])
     scores = updated(2, torch.tensor([[0, 1]]), truth).compute()
+    assert scores.pop("confusion").sum() == 0
     assert all(value.isnan().all() for value in scores.values())
+
+
+def random_labels(seed: int, *, void: bool = False) -> Tensor:
+    """Make label maps of blocks, so that boundaries and interiors exist."""
+    generator = torch.Generator().manual_seed(seed)
+    blocks = torch.randint(0, 3, (2, 4, 5), generator=generator)
+    label = blocks.repeat_interleave(9, 1).repeat_interleave(8, 2)  # (2, 36, 40)
+    if void:
+        label[:, 10:14] = 255
+    return label
+
+
+def test_dice_equals_the_f1_score_of_torchmetrics() -> None:
+    truth, predicted = random_labels(0, void=True), random_labels(1)
+    scores = updated(3, predicted, truth, ["dice"]).compute()
+    expected = multiclass_f1_score(predicted, truth, 3, average=None, ignore_index=255)
+    torch.testing.assert_close(scores["dice"], expected)
+    torch.testing.assert_close(scores["mdice"], expected.mean())
+
+
+def test_dice_leaves_absent_classes_out_of_the_mean() -> None:
+    scores = updated(3, torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 1, 1]]])).keys()
+    assert "dice" not in scores
+    dice = Dice(3, mean=True)
+    dice.update(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 1, 1]]]))
+    assert dice.compute() == 1.0
+
+
+def test_boundary_iou_of_two_shifted_halves_is_that_of_the_strips_at_their_edges() -> (
+    None
+):
+    truth = torch.zeros(1, 30, 40, dtype=torch.int64)
+    truth[..., 20:] = 1
+    predicted = torch.zeros_like(truth)
+    predicted[..., 21:] = 1  # d = round(0.02 · 50) = 1
+    metric = BoundaryIoU(2, ignore_index=255, validate_args=False)
+    metric.update(predicted, truth)
+    # Class 0: frame pixels of columns 0-19 (76) and of 0-20 (78), 28 inner pixels of
+    # the columns 19 and 20. Both hold the 76 of the first frame.
+    left = 2 * 20 + 28
+    shared = left  # rows 0 and 29 of columns 0-19, column 0
+    union = left + 28 + 2 + 28  # column 19 of the truth, column 20 of the prediction
+    assert metric.compute()[0] == pytest.approx(shared / union)
+
+
+def slow_boundary_iou(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
+    """Boundary IoU class by class, by erosion of padded masks."""
+    distance = max(1, round(0.02 * float(np.hypot(*truth.shape[1:]))))
+
+    def region(label: Tensor, index: int) -> Tensor:
+        inside = (label == index) | (label == 255)
+        padded = torch.nn.functional.pad(inside, [distance] * 4)  # outside: False
+        window = padded.unfold(1, 2 * distance + 1, 1).unfold(2, 2 * distance + 1, 1)
+        return (label == index) & ~window.flatten(3).all(3)
+
+    values = []
+    for index in range(num_classes):
+        true, found = region(truth, index), region(predicted, index)
+        found &= truth != 255
+        values.append((true & found).sum() / (true | found).sum())
+    return torch.stack(values)
+
+
+def test_boundary_iou_equals_erosion_class_by_class() -> None:
+    truth, predicted = random_labels(2, void=True), random_labels(3)
+    scores = updated(3, predicted, truth, ["boundary_iou"]).compute()
+    expected = slow_boundary_iou(predicted, truth, 3)
+    torch.testing.assert_close(scores["boundary_iou"], expected)
+    torch.testing.assert_close(scores["mboundary_iou"], expected.mean())
+
+
+def test_an_unknown_class_metric_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of dice, boundary_iou, got 'f1'"):
+        segmentation_metrics(3, ["f1"])  # type: ignore[list-item]
+
+
+def test_the_confusion_matrix_is_computed_but_not_logged() -> None:
+    truth, predicted = random_labels(4, void=True), random_labels(5)
+    scores = updated(3, predicted, truth).compute()
+    assert scores["confusion"].sum() == (truth != 255).sum()
+    assert scores["confusion"][0, 1] == ((truth == 0) & (predicted == 1)).sum()
+    named = named_metrics({"student": scores}, "student", ["a", "b", "c"])
+    assert not [name for name in named if "confusion" in name]
 
 
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="conformance figures are missing")

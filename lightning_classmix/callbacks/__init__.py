@@ -4,6 +4,7 @@ from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
+from lightning_classmix.callbacks.pseudo_label_health import PseudoLabelHealth
 from lightning_classmix.callbacks.score_table import ScoreTable
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "FiniteLoss",
     "LastCheckpoint",
     "PredictionWriter",
+    "PseudoLabelHealth",
     "ScoreTable",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class ScoreTable(Callback):
-    """Print the IoU of every class and network after a fit, validation or test.
+    """Print the metrics of every class and network after a fit, validation or test.
 
     In percentage points; a class without pixels in truth and prediction shows ``-``.
     """
@@ -45,26 +45,42 @@ def score_table(
     """Return a table with a row per class and metric and a column per network.
 
     Args:
-        scores: Metrics by network and by metric, in [0, 1]; ``iou`` has a value per
-            class, the scalars follow below.
+        scores: Metrics by network and by metric, in [0, 1]. ``iou`` has a value per
+            class, as may others, which get columns of their own; the scalars follow
+            below; matrices are left out.
         class_names: Names of the classes.
         title: Title of the table.
     """
     table = Table(title=title)
     table.add_column("class")
-    for network in scores:
-        table.add_column(network, justify="right")
+    columns = [
+        (network, metric)
+        for network, metrics in scores.items()
+        for metric in sorted(metrics, key=lambda metric: metric != "iou")
+        if metrics[metric].ndim == 1
+    ]
+    for network, metric in columns:
+        head = network if metric == "iou" else f"{network} {metric}"
+        table.add_column(_words(head), justify="right")
     for index, name in enumerate(class_names):
-        cells = [_points(metrics["iou"][index]) for metrics in scores.values()]
+        cells = [_points(scores[network][metric][index]) for network, metric in columns]
         table.add_row(Text(name), *cells)
     table.add_section()
     names = [name for metrics in scores.values() for name in metrics]
     for name in sorted(dict.fromkeys(names), key=lambda name: name != "miou"):
-        values = [metrics[name] for metrics in scores.values()]
-        if values[0].ndim == 0:
-            label = "mIoU" if name == "miou" else name
-            table.add_row(label, *(_points(value) for value in values))
+        if next(iter(scores.values()))[name].ndim == 0:
+            label = "mIoU" if name == "miou" else _words(name)
+            cells = [
+                _points(scores[network][name]) if metric == "iou" else ""
+                for network, metric in columns
+            ]
+            table.add_row(label, *cells)
     return table
+
+
+def _words(name: str) -> str:
+    """Return a name that a narrow column wraps between its words."""
+    return name.replace("_", " ")
 
 
 def _points(share: Tensor) -> str:

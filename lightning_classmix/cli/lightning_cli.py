@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
+from lightning_classmix.callbacks.pseudo_label_health import PseudoLabelHealth
 from lightning_classmix.callbacks.score_table import ScoreTable
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import expand_arguments
@@ -98,6 +99,7 @@ class ClassMixCLI(LightningCLI):
         given = config.callbacks or []
         callbacks = given if isinstance(given, list) else [given]
         defaults: list[Callback] = [ScoreTable(), PredictionWriter()]
+        defaults.append(PseudoLabelHealth())
         if config.enable_checkpointing is not False:
             defaults.append(ModelCheckpoint())
             if not any(getattr(callback, "save_last", None) for callback in callbacks):

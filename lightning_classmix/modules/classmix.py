@@ -161,7 +161,7 @@ class ClassMix(Supervised):
         return self.unlabeled_weight * ops.sigmoid_ramp(step, self.ramp_steps)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss ``L_labeled + λ · L_mixed``, and the mixed images."""
+        """Return the loss ``L_labeled + λ · L_mixed``, and tensors for callbacks."""
         factor = self.mixed_factor()
         if factor == 0:
             return super().training_step(batch, batch_idx)
@@ -197,7 +197,11 @@ class ClassMix(Supervised):
             "loss": loss,
             "mixed": mixed.image,
             "target": mixed.target,
+            "mask": mixed.mask,
+            "confidence": mixed.confidence,
             "weight": mixed.weight,
+            "pseudo_label": pseudo.label,
+            "logits": mixed_logits.detach(),
         }
 
     def pseudo_label(self, unlabeled: dict[str, Tensor]) -> PseudoLabel:

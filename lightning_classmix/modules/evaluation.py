@@ -14,7 +14,11 @@ from torchmetrics.aggregation import MeanMetric
 
 from lightning_classmix import batches, ops
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
-from lightning_classmix.metrics import named_metrics, segmentation_metrics
+from lightning_classmix.metrics import (
+    ClassMetric,
+    named_metrics,
+    segmentation_metrics,
+)
 from lightning_classmix.modules.prediction import RawImage, predict_image
 from lightning_classmix.modules.reproduction import Reproduction
 from lightning_classmix.ops.ranges import check_ranges
@@ -36,6 +40,8 @@ class EvaluationModule(LightningModule):
         palette: Class colors, RGB in [0, 255]; None uses the colors of Pascal VOC.
         mean: Channel means that images are normalized with, each in [0, 1].
         std: Channel standard deviations that images are normalized with, in (0, 1].
+        class_metrics: Further metrics per class in validation and test: ``dice`` (the
+            F1 score) and ``boundary_iou``.
         reproduction: Settings that only serve to reproduce published results.
 
     Raises:
@@ -59,6 +65,7 @@ class EvaluationModule(LightningModule):
         palette: Sequence[tuple[int, int, int]] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        class_metrics: Sequence[ClassMetric] = (),
         reproduction: Reproduction | None = None,
     ) -> None:
         super().__init__()
@@ -87,6 +94,8 @@ class EvaluationModule(LightningModule):
         self.palette = palette
         self.mean = mean
         self.std = std
+        self.class_metrics = list(class_metrics)
+        segmentation_metrics(num_classes, self.class_metrics)  # checks the names
         if isinstance(reproduction, dict):  # as a checkpoint holds it
             reproduction = Reproduction(**reproduction)
         self.reproduction = reproduction or Reproduction()
@@ -114,9 +123,9 @@ class EvaluationModule(LightningModule):
 
         Each is updated with predicted and true classes, int64 ``(B, H, W)``, void 255.
         A scalar ``x`` is logged as ``val_x`` and ``val_x_<network>``, a value per class
-        as ``val_x/<class name>``; tests log ``test_…`` alike.
+        as ``val_x/<class name>``; tests log ``test_…`` alike. Matrices are not logged.
         """
-        return segmentation_metrics(self.num_classes)
+        return segmentation_metrics(self.num_classes, self.class_metrics)
 
     def setup(self, stage: str) -> None:
         """Create the metrics of this run; take the preprocessing of its data."""
@@ -157,25 +166,30 @@ class EvaluationModule(LightningModule):
         logits: Tensor = getattr(self, self.evaluate)(image)
         return logits
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Update the metrics of every network with one batch."""
-        self._update_metrics("val", batch, batch_idx)
+    def validation_step(
+        self, batch: dict[str, Tensor], batch_idx: int
+    ) -> dict[str, Tensor]:
+        """Update the metrics; return the predicted classes ``(B, H, W)`` by network."""
+        return self._update_metrics("val", batch, batch_idx)
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Update the metrics of every network with one batch."""
-        self._update_metrics("test", batch, batch_idx)
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Update the metrics; return the predicted classes ``(B, H, W)`` by network."""
+        return self._update_metrics("test", batch, batch_idx)
 
     def _update_metrics(
         self, stage: str, batch: dict[str, Tensor], batch_idx: int
-    ) -> None:
+    ) -> dict[str, Tensor]:
+        predicted = {}
         image, label = batch["image"], batch["label"]
         batches.check_label(label, self.num_classes, f"{stage} batch {batch_idx}")
         for network in self.networks:
             logits = _resize(self.predict_logits(image, network), label.shape[1:])
             metrics: Any = self.metrics[f"{stage}_{network}"]
-            metrics.update(logits.argmax(1), label)
+            predicted[network] = logits.argmax(1)
+            metrics.update(predicted[network], label)
             if network == self.evaluate:
                 self.mean_loss.update(ops.cross_entropy(logits, label), len(image))
+        return predicted
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the whole validation set."""

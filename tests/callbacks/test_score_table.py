@@ -36,6 +36,23 @@ def test_a_class_without_pixels_has_a_dash_for_its_score(
     assert row.split() == ["│", "3", "│", "-", "│", "-", "│"]
 
 
+def test_a_further_metric_per_class_has_a_column_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module = ClassMix(
+        tiny.CLASSES, network=tiny.network(), class_metrics=["dice", "boundary_iou"]
+    )
+    tiny.trainer(callbacks=[ScoreTable()]).validate(module, tiny.data(), verbose=False)
+    printed = capsys.readouterr().out
+    for word in ("dice", "boundary", "mdice", "mboundary"):
+        assert word in printed
+    (row,) = [line for line in printed.splitlines() if "│ 1 " in line]
+    shown = [cell for cell in row.split() if cell != "│"]
+    scores = module.scores["student"]
+    expected = [scores[name][1] for name in ("iou", "boundary_iou", "dice")]
+    assert shown[1:4] == [f"{100 * value:.1f}" for value in expected]
+
+
 def test_no_table_is_printed_without_validation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
