@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from lightning_classmix import FolderDataModule
+from lightning_classmix.datasets.image_files import ImageFiles
+from lightning_classmix.datasets.label_map import LabelMap
 
 COLORS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
 CITY_IMAGES = (
@@ -34,6 +39,16 @@ def save_pair(
         Image.fromarray(classes).save(label)
 
 
+def save_files(root: Path, count: int = 3) -> ImageFiles:
+    """Write images with labels of three classes; return them as a dataset."""
+    images = [root / f"images/{index}.png" for index in range(count)]
+    labels = [root / f"labels/{index}.png" for index in range(count)]
+    for seed, (image, label) in enumerate(zip(images, labels, strict=True)):
+        save_pair(image, label, seed=seed)
+    label_map = LabelMap({value: value for value in range(3)})
+    return ImageFiles(images, labels, label_map=label_map, root=root)
+
+
 def make_folder(
     root: Path,
     *,
@@ -42,7 +57,7 @@ def make_folder(
     val: int = 2,
     size: tuple[int, int] = (24, 32),
 ) -> Path:
-    """Write a data set as `FolderDataModule` wants it; 0 leaves a folder out."""
+    """Write a dataset in the layout of `FolderDataModule`; 0 omits a folder."""
     for index in range(labeled):
         name = f"{index:02d}"
         image, label = root / f"images/{name}.jpg", root / f"labels/{name}.png"
@@ -56,6 +71,19 @@ def make_folder(
         )
         save_pair(image, label, size=size, seed=200 + index)
     return root
+
+
+def setup_folder(root: Path, stage: str = "fit", **options: Any) -> Any:
+    """Return a `FolderDataModule` of whole images after ``setup(stage)``."""
+    options = {"crop": None, "batch_size": 2, "num_workers": 0, **options}
+    data = FolderDataModule(str(root), **options)
+    data.setup(stage)
+    return data
+
+
+def image_names(files: ImageFiles) -> list[str]:
+    """Return the file names of the images."""
+    return [path.name for path in files.images]
 
 
 def make_camvid(root: Path, *, train: int = 8, val: int = 3) -> Path:

@@ -13,12 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_classmix.datamodules.files import FileDataModule
-from lightning_classmix.datasets.inspection import (
-    ClassCounts,
-    Inspection,
-    Seen,
-    inspect,
-)
+from lightning_classmix.datasets.class_statistics import ClassStatistics
+from lightning_classmix.datasets.file_records import FileRecord
+from lightning_classmix.datasets.inspection import Inspection, inspect_dataset
 
 _FEW = 2  # classes per image with which ClassMix gains little
 _SIZES = 5  # sizes listed in a line
@@ -35,7 +32,7 @@ def check(data: FileDataModule, json: bool = False, strict: bool = False) -> Non
         strict: Exit with status 1 for warnings too.
     """
     data.prepare_data()
-    inspection = inspect(data)
+    inspection = inspect_dataset(data)
     report = summary(inspection) | {"warnings": find_warnings(data, inspection)}
     if json:
         sys.stdout.write(json_format.dumps(report, indent=2) + "\n")
@@ -57,14 +54,14 @@ def masks(classes: int) -> int:
 
 def summary(inspection: Inspection) -> dict[str, Any]:
     """Return the results of an inspection as plain values."""
-    seen, classes = inspection.seen, inspection.classes
+    records, classes = inspection.records, inspection.classes
     per_image = classes["labeled"].per_image if "labeled" in classes else Counter[int]()
     return {
-        "images": {name: len(items) for name, items in seen.items()},
-        "sizes": {name: _sizes(items) for name, items in seen.items()},
+        "images": {name: len(items) for name, items in records.items()},
+        "sizes": {name: _sizes(items) for name, items in records.items()},
         "channels": {
             name: dict(Counter(item.channels for item in items if item.channels))
-            for name, items in seen.items()
+            for name, items in records.items()
         },
         "classes": {
             name: _shares(inspection.class_names, counts)
@@ -86,13 +83,13 @@ def summary(inspection: Inspection) -> dict[str, Any]:
     }
 
 
-def _sizes(items: Sequence[Seen]) -> dict[str, int]:
+def _sizes(items: Sequence[FileRecord]) -> dict[str, int]:
     sizes = Counter(item.size for item in items if item.size is not None)
     return {f"{h} x {w}": count for (h, w), count in sizes.most_common()}
 
 
 def _shares(
-    names: Sequence[str], counts: ClassCounts
+    names: Sequence[str], counts: ClassStatistics
 ) -> dict[str, dict[str, float | int]]:
     total = max(1, int(counts.pixels.sum()))
     return {
@@ -105,11 +102,11 @@ def _shares(
 
 def find_warnings(data: FileDataModule, inspection: Inspection) -> list[str]:
     """Return warnings: no faults, but they may harm a training or its score."""
-    seen, messages = inspection.seen, [*inspection.warnings]
-    if len(seen.get("unlabeled", ())) < 2:
+    records, messages = inspection.records, [*inspection.warnings]
+    if len(records.get("unlabeled", ())) < 2:
         messages.append("there are fewer than 2 unlabeled images: ClassMix needs more")
     sizes = {
-        item.size for part in ("labeled", "unlabeled") for item in seen.get(part, ())
+        item.size for part in ("labeled", "unlabeled") for item in records.get(part, ())
     }
     if len(sizes - {None}) > 1 and data.crop is None and data.size is None:
         messages.append("training images differ in size: give crop or size")

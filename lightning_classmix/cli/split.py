@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from lightning_classmix.cli.console import print_line
-from lightning_classmix.datamodules.files import SPLIT_FILE, FileDataModule
-from lightning_classmix.datasets.splits import write_split
+from lightning_classmix.datamodules.files import FileDataModule
+from lightning_classmix.datasets.splits import SPLIT_FILE, write_split
 
 
 def split(data: FileDataModule, out: Path = Path(SPLIT_FILE)) -> None:

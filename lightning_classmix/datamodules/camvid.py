@@ -42,20 +42,15 @@ class CamVidDataModule(FileDataModule):
     """CamVid: street scenes from a driving car, in the layout of SegNet's authors.
 
     ``train``, ``val`` and ``test`` hold images, ``trainannot``, ``valannot`` and
-    ``testannot`` labels of the same names: classes 0 to 10, and 11 for void. The data
-    set may be used for research only.
+    ``testannot`` labels of the same names: classes 0 to 10, and 11 for void. The
+    dataset is licensed for research only.
 
     Args:
         root: Folder that holds these folders; ``test`` may be missing.
         labeled: Number of training images that keep their labels, or their share in
-            (0, 1]; None keeps all. The other images are used without labels. A smaller
-            subset is part of a larger one; a greedy choice covers all classes first.
+            (0, 1]; None keeps all.
         size: Height and width in pixels to which images are resized; None keeps them.
-        split: Path of a list file of the images that keep their labels, of which
-            ``labeled`` takes the first; None draws them.
-        predict: Folder of the images to predict; None predicts those of ``val``.
-        seed: Seed for drawing the images that keep their labels.
-        kwargs: Further arguments of `SemiSupervisedDataModule`.
+        kwargs: Further arguments of `FileDataModule`.
 
     Source:
         Brostow et al. 2008; Badrinarayanan et al. 2017 (arXiv 1511.00561) for the
@@ -71,24 +66,12 @@ class CamVidDataModule(FileDataModule):
         root: str | Path,
         labeled: int | float | None = 46,
         size: tuple[int, int] | None = (240, 320),
-        seed: int = 0,
-        *,
-        split: str | Path | None = None,
-        predict: str | Path | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            root,
-            labeled=labeled,
-            split=split,
-            size=size,
-            predict=predict,
-            seed=seed,
-            **kwargs,
-        )
+        super().__init__(root, labeled=labeled, size=size, **kwargs)
 
     def list_files(self) -> Files:
-        """Return the images with their labels; ``test`` if it is there."""
+        """Return the images with their labels; ``test`` only if it exists."""
         parts = {"labeled": "train", "val": "val"}
         if (self.root / "test").is_dir():
             parts["test"] = "test"
@@ -101,5 +84,5 @@ class CamVidDataModule(FileDataModule):
         return Files(**found, faults=faults)
 
     def label_map(self) -> Mapping[int, int]:
-        """Return the classes as they are, and void for 11."""
+        """Return the identity for the classes, and void for 11."""
         return {value: value for value in range(len(CLASS_NAMES))} | {11: VOID}

@@ -7,28 +7,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-from lightning.pytorch.utilities import rank_zero_warn
-from numpy.typing import NDArray
-
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
-from lightning_classmix.datasets.file_checks import LabelFacts, check_first, read_facts
+from lightning_classmix.datasets.class_info import ClassTable
+from lightning_classmix.datasets.file_checks import check_first_files
 from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.image_io import list_images, raise_faults
+from lightning_classmix.datasets.image_io import raise_faults
+from lightning_classmix.datasets.label_counts import (
+    LabelCounts,
+    LazyLabelCounts,
+    classes_present,
+)
 from lightning_classmix.datasets.label_map import LabelMap
-from lightning_classmix.datasets.pairing import check_names
-from lightning_classmix.datasets.paths import Paths
+from lightning_classmix.datasets.pairing import images_in, without_labels
 from lightning_classmix.datasets.splits import (
-    covering_order,
+    SPLIT_FILE,
+    check_resumed_split,
     read_split,
-    subset_size,
     write_split,
 )
+from lightning_classmix.datasets.subsets import (
+    choose_labeled,
+    divide_images,
+    subset_size,
+)
 from lightning_classmix.datasets.transforms import plain_pipeline
-from lightning_classmix.ops import VOID
-
-SPLIT_FILE = "split.txt"
-"""What the labeled images of a run are written to, in its folder."""
 
 
 class FileDataModule(SemiSupervisedDataModule, ABC):
@@ -37,18 +39,18 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
     A subclass returns its files in ``list_files`` and the meaning of label values in
     ``label_map``. Before the first step, all files are looked up, and the first 1,000
     labeled images of each set and the first 100 unlabeled images are read, so that a
-    fault is one error that names its file.
+    fault is an error that names its file.
 
     Args:
         root: Folder of the dataset.
         labeled: Number of training images that keep their labels, or their share in
             (0, 1]; None keeps all. The other images are used without labels. A smaller
-            subset is part of a larger one, and holds every class if it can.
-        split: Name of a published split, such as ``unimatch/1_8``, or path of a list
-            file: the images that keep their labels, of which ``labeled`` takes the
-            first. None draws them.
+            subset is part of a larger one; a greedy choice covers all classes first.
+        split: Images that keep their labels, of which ``labeled`` takes the first: the
+            name of a published split, such as ``unimatch/1_8``, for Cityscapes and
+            Pascal VOC; or the path of a list file. None draws them.
         predict: Folder of the images to predict; None predicts the unlabeled images,
-            or those of ``val`` if there are none.
+            or the validation images if there are none.
         seed: Seed for drawing the images that keep their labels.
         num_workers: Number of worker processes of each loader; 0 loads in the main
             process, None uses half of the cores, at most 4.
@@ -56,16 +58,16 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
     """
 
     splits_of: ClassVar[str | None] = None
-    """Set whose splits are known by name."""
+    """Dataset whose published splits ``split`` accepts by name."""
 
     def __init__(
         self,
         root: str | Path,
         *,
-        labeled: int | float | None,
-        split: str | Path | None,
-        predict: str | Path | None,
-        seed: int,
+        labeled: int | float | None = None,
+        split: str | Path | None = None,
+        predict: str | Path | None = None,
+        seed: int = 0,
         num_workers: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -76,11 +78,12 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
             test=None,
             predict=None,
             seed=seed,
-            num_workers=_workers() if num_workers is None else num_workers,
+            num_workers=_default_workers() if num_workers is None else num_workers,
             **kwargs,
         )
         self.root = Path(root).expanduser()
-        self.share, self.predict_folder = labeled, predict
+        self.share = labeled
+        self.predict_folder = predict
         self.split = None if split is None else str(split)
         self.save_hyperparameters(ignore=["transform"], logger=False)
         for name, value in self.hparams.items():  # checkpoints hold plain values
@@ -89,8 +92,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         if self.transform is not None:
             self.hparams["transform"] = plain_pipeline(self.transform)
         self._checked: set[str] = set()
-        self.known_facts: dict[str, LabelFacts] = {}
-        """What was read of labels so far, by the part of the files."""
+        self._counts = LazyLabelCounts(lambda: self.listed)
 
     @abstractmethod
     def list_files(self) -> Files:
@@ -102,92 +104,106 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
 
     @cached_property
     def listed(self) -> Files:
-        """The files, looked for once, whatever faults were met."""
+        """Files of each set and their faults; the folders are searched once.
+
+        Raises:
+            FileNotFoundError: If ``root`` is not a folder.
+        """
         if not self.root.is_dir():
             raise FileNotFoundError(f"root must be a folder, got {self.root}")
         return self.list_files()
 
     @property
     def files(self) -> Files:
-        """The files.
+        """Files of each set.
 
         Raises:
-            ValueError: If there are faults; it names each file.
+            ValueError: If there are faults; each file is named.
         """
         raise_faults(self.listed.faults)
         return self.listed
 
     @cached_property
     def classes(self) -> LabelMap:
-        """What the raw values of the label files mean."""
-        return LabelMap(self.label_map())
+        """Class of each raw value in the label files."""
+        return self.class_table().label_map
 
-    def facts(self, part: Literal["labeled", "val", "test"]) -> LabelFacts:
-        """Return what the labels of one part of the files hold; they are read once."""
-        if part not in self.known_facts:
-            files: ImageFiles | None = getattr(self.listed, part)
-            files = files or ImageFiles((), (), root=self.root)
-            self.known_facts[part] = read_facts(files)
-        return self.known_facts[part]
+    def class_table(
+        self, counts: Mapping[str, LabelCounts] | None = None
+    ) -> ClassTable:
+        """Return the classes of the dataset.
+
+        Args:
+            counts: Raw values in the labels by ``labeled``, ``val`` and ``test``; None
+                reads the label files, if the classes are not known without them.
+
+        Raises:
+            ValueError: If the classes cannot be inferred.
+        """
+        if self.num_classes is None:
+            raise TypeError(f"{type(self).__name__} must define num_classes, got None")
+        label_map = LabelMap(self.label_map())
+        return ClassTable(self.num_classes, self.class_names, label_map)
+
+    def choose(self, counts: Mapping[str, LabelCounts] | None = None) -> list[int]:
+        """Return the indices of the labeled images that keep their labels.
+
+        Args:
+            counts: Raw values in the labels by ``labeled``, ``val`` and ``test``; None
+                reads all labels if a subset is to be drawn, and none otherwise.
+
+        Returns:
+            Indices in the order of the split.
+
+        Raises:
+            ValueError: If ``labeled`` or ``split`` does not fit the images.
+        """
+        pool = self.listed.labeled
+        if self.split is None and self.share is not None:
+            counts = self._counts if counts is None else counts
+            label_map = self.class_table(counts).label_map
+            present = classes_present(counts["labeled"], label_map, pool)
+            return choose_labeled(present, self.share, seed=self.seed)
+        order = list(range(len(pool)))
+        if self.split is not None:
+            order = read_split(self.split, pool.names(), dataset=self.splits_of)
+        return order[: subset_size(self.share, len(order))]
 
     def setup(self, stage: str) -> None:
         """Check the files that ``stage`` needs, and choose which keep their labels.
 
         Raises:
             FileNotFoundError: If a folder is missing.
-            ValueError: If a file has a fault; it names each such file.
+            ValueError: If a file has a fault; each such file is named.
         """
         if stage == "fit":
             self._split_training_images()
         if stage in ("fit", "validate"):
-            self.val = self._evaluated("val")
+            self.val = self._evaluation_files("val")
         if stage == "test":
-            self.test = self._evaluated("test")
+            self.test = self._evaluation_files("test")
         if stage == "predict":
-            self.predict = self._predicted()
+            if self.predict_folder is not None:
+                self.predict = images_in(Path(self.predict_folder))
+            else:
+                self.predict = without_labels(self.files.unlabeled or self.files.val)
         super().setup(stage)
 
-    def choose(self) -> list[int]:
-        """Return which of the labeled images keep their labels, in order of the split.
-
-        All labels are read if a subset is to be drawn, and none if it is given.
-        """
-        pool = self.listed.labeled
-        if self.split is not None:
-            order = read_split(self.split, pool.names(), dataset=self.splits_of)
-        elif self.share is None:
-            order = list(range(len(pool)))
-        else:
-            order = covering_order(self._present(pool), seed=self.seed)
-        return order[: subset_size(self.share, len(order))]
-
     def _split_training_images(self) -> None:
-        """Split the training images into labeled and unlabeled, once."""
+        """Split the training images into labeled and unlabeled, on the first call."""
         if "fit" in self._checked:
             return
-        pool, more = self.files.labeled, self.files.unlabeled
         kept = sorted(self.choose())
-        rest = sorted({*range(len(pool))} - {*kept})
-        labeled = pool.take(kept, self.classes)
+        labeled, unlabeled = divide_images(self.files, kept, self.classes, self.root)
         self._check("labeled", labeled)
-        unlabeled = more.images if more else Paths()
-        if rest:
-            unlabeled = Paths([*pool.images.take(rest).strings(), *unlabeled.strings()])
-        if len(unlabeled) == 1:
-            rank_zero_warn(
-                f"{unlabeled[0]} is left out: one unlabeled image is no use, as each"
-                " is pasted into another; add more, or use Supervised"
-            )
-            unlabeled = Paths()
         self.labeled = labeled
-        self.unlabeled = None
-        if unlabeled:
-            self.unlabeled = ImageFiles(unlabeled, root=self.root)
-            check_first(self.unlabeled)
+        self.unlabeled = unlabeled
+        if unlabeled is not None:
+            check_first_files(unlabeled)
         self._checked.add("fit")
 
-    def _evaluated(self, part: Literal["val", "test"]) -> ImageFiles | None:
-        """Return a set to evaluate on, checked once, with classes for labels."""
+    def _evaluation_files(self, part: Literal["val", "test"]) -> ImageFiles | None:
+        """Return a set to evaluate on, with classes for labels; check it once."""
         files: ImageFiles | None = getattr(self.files, part)
         if files is None:
             return None
@@ -198,37 +214,9 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         return evaluated
 
     def _check(self, part: str, files: ImageFiles) -> None:
-        """Raise a ValueError for what was met already, or is met in the first files."""
-        if part in self.known_facts:
-            raise_faults(self.known_facts[part].faults)
-        check_first(files)
-
-    def _predicted(self) -> ImageFiles | None:
-        if self.predict_folder is not None:
-            folder = Path(self.predict_folder)
-            files: ImageFiles | None = ImageFiles(list_images(folder), root=folder)
-        else:
-            files = self.files.unlabeled or self.files.val
-        if files is not None:
-            check_names(files)
-            files = ImageFiles(files.images, root=files.root)
-        return files
-
-    def _present(self, pool: ImageFiles) -> NDArray[np.bool_]:
-        """Return whether image i holds class c, bool ``(N, 256)``; never void."""
-        facts = self.facts("labeled")
-        raise_faults(facts.faults)
-        classes = self.classes.look_up(facts.values)
-        wrong = np.flatnonzero(facts.counts[:, classes < 0].any(axis=1)).tolist()
-        raise_faults(
-            self.classes.fault(facts.values, facts.counts[index], path=path)
-            for index, path in zip(wrong, pool.take(wrong).labels or (), strict=True)
-        )
-        present = np.zeros((len(facts.counts), VOID + 1), dtype=bool)
-        for label, counts in zip(classes, facts.counts.T, strict=True):
-            present[:, label] |= counts > 0
-        present[:, VOID] = False
-        return present
+        """Raise a ValueError for known faults, and for faults of the first files."""
+        raise_faults(self._counts.known_faults(part))
+        check_first_files(files)
 
     def train_dataloader(self) -> Any:
         """Return the loader of batches, and write the split to the run's folder."""
@@ -244,28 +232,19 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         return labeled.names() if isinstance(labeled, ImageFiles) else []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must share with this one: the split, too."""
+        """Return the base seed and the names of the labeled images."""
         return super().state_dict() | {"split": self._labeled_names()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the base seed of the run that is resumed.
+        """Restore the base seed of a resumed run.
 
         Raises:
-            ValueError: If other images were labeled there.
+            ValueError: If that run had other labeled images.
         """
         super().load_state_dict(state)
-        if "fit" not in self._checked or "split" not in state:
-            return
-        then, now = {*state["split"]}, {*self._labeled_names()}
-        if then != now:
-            other = sorted(then ^ now)
-            raise ValueError(
-                "the labeled images of a resumed run must be those that it began with,"
-                f" got {len(now)} for {len(then)}, of which {len(then & now)} are the"
-                f" same ({other[0]} is not); give the same labeled, seed and split, or"
-                f" that run's {SPLIT_FILE} as split"
-            )
+        if "fit" in self._checked and "split" in state:
+            check_resumed_split(state["split"], self._labeled_names())
 
 
-def _workers() -> int:
+def _default_workers() -> int:
     return min(4, (os.cpu_count() or 1) // 2)

@@ -38,35 +38,29 @@ CLASS_NAMES = (
     "train",
     "tvmonitor",
 )
-PALETTE = tuple(default_palette(len(CLASS_NAMES)))  # it is the set's own
+PALETTE = tuple(default_palette(len(CLASS_NAMES)))  # the colors of VOC
 
 
 class PascalVOCDataModule(FileDataModule):
-    """Pascal VOC 2012: photographs of things of 20 kinds, and background.
+    """Pascal VOC 2012: photographs of objects of 20 classes, and background.
 
     ``root`` holds ``VOCdevkit/VOC2012`` and in it ``JPEGImages``,
-    ``ImageSets/Segmentation`` and ``SegmentationClass``. Training is on ``train_aug``:
-    10,582 images with the labels of ``SegmentationClassAug``, which hold for the
-    original training images too; or on ``train``, these 1,464. Images differ in size:
-    training needs ``crop`` or ``size``, and ``val_batch_size`` stays 1.
+    ``ImageSets/Segmentation`` and ``SegmentationClass``. The training set is
+    ``train_aug``, 10,582 images whose labels, also those of the original training set,
+    are in ``SegmentationClassAug``; or ``train``, the 1,464 original training images.
+    Images differ in size: training needs ``crop`` or ``size``, and ``val_batch_size``
+    must be 1.
 
     Args:
         root: Folder that holds ``VOCdevkit``.
-        train: Training images: ``train_aug``, by the list train_aug.txt or trainaug.txt
-            in ``ImageSets/Segmentation`` if there is one, else by the common list; or
-            ``train``.
-        labeled: Number of training images that keep their labels, or their share in
-            (0, 1]; None keeps all. The other images are used without labels. A smaller
-            subset is part of a larger one; a greedy choice covers all classes first.
-        split: Name of a published split, such as ``unimatch/1_8``, or path of a list
-            file of the images that keep their labels, of which ``labeled`` takes the
-            first; None draws them.
-        download: Fetch the original data set by torchvision if it is not there, 2 GB.
-            ``SegmentationClassAug`` is not part of it and has to be brought.
+        train: Training set: ``train_aug``, listed by train_aug.txt or trainaug.txt in
+            ``ImageSets/Segmentation`` if there is such a file, else by the list in
+            this package; or ``train``.
+        download: Download the original dataset with torchvision if it is missing, 2 GB.
+            ``SegmentationClassAug`` is not part of it.
         crop: Height and width in pixels of random training crops.
-        predict: Folder of the images to predict; None for those of ``val``.
-        seed: Seed for drawing the images that keep their labels.
-        kwargs: Further arguments of `SemiSupervisedDataModule`.
+        kwargs: Further arguments of `FileDataModule`. ``predict=None`` predicts the
+            validation images.
 
     Source:
         Everingham et al. 2010; its development kit for the colors. Hariharan et al.
@@ -83,47 +77,35 @@ class PascalVOCDataModule(FileDataModule):
         self,
         root: str | Path,
         train: Literal["train", "train_aug"] = "train_aug",
-        labeled: int | float | None = None,
         *,
-        split: str | Path | None = None,
         download: bool = False,
         crop: tuple[int, int] | None = (321, 321),
-        predict: str | Path | None = None,
-        seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            root,
-            labeled=labeled,
-            split=split,
-            crop=crop,
-            predict=predict,
-            seed=seed,
-            **kwargs,
-        )
+        super().__init__(root, crop=crop, **kwargs)
         if train not in TRAIN:
             raise ValueError(f"train must be one of {', '.join(TRAIN)}, got {train}")
         self.train, self.download = train, download
         self.base = self.root / BASE
 
     def prepare_data(self) -> None:
-        """Fetch the original data set, in one process, if that is wanted and needed.
+        """Download the original dataset if necessary, in one process.
 
         Raises:
-            OSError: If it cannot be fetched.
+            OSError: If the download fails.
         """
-        if not self.download or self._is_whole():
+        if not self.download or self._is_complete():
             return
         try:
             VOCSegmentation(self.root, year="2012", image_set="train", download=True)
         except (OSError, RuntimeError) as error:
             raise OSError(
-                f"download must find the data set, got {error}; put"
-                f" VOCtrainval_11-May-2012.tar into {self.root} from elsewhere"
+                f"download must reach the dataset, got {error}; copy"
+                f" VOCtrainval_11-May-2012.tar to {self.root}"
             ) from error
 
     def list_files(self) -> Files:
-        """Return the training images and those of ``val``, with their labels."""
+        """Return the training and validation images with their labels."""
         val, faults = self._original("val")
         if self.train == "train_aug":
             labeled, more = self._augmented()
@@ -138,56 +120,56 @@ class PascalVOCDataModule(FileDataModule):
         return Files(labeled, val=val, faults=[*faults, *more])
 
     def label_map(self) -> Mapping[int, int]:
-        """Return the classes as they are, and void for 255, the borders."""
+        """Return the identity for the classes, and void for 255, the borders."""
         return {value: value for value in (*range(len(CLASS_NAMES)), VOID)}
 
-    def _is_whole(self) -> bool:
+    def _is_complete(self) -> bool:
         try:
             return not any(self._original(part)[1] for part in ("train", "val"))
         except FileNotFoundError:
             return False
 
     def _original(self, part: str) -> tuple[ImageFiles, list[str]]:
-        """Return a part of the original data set as torchvision lists it."""
+        """Return a split of the original dataset as torchvision lists it."""
         listed = f"ImageSets/Segmentation/{part}.txt"
         for name in ("", listed, "JPEGImages", "SegmentationClass"):
-            self._require(name, "download=True fetches the original data set")
+            self._require(name, "download=True downloads the original dataset")
         found = VOCSegmentation(self.root, year="2012", image_set=part)
         names = [Path(path).stem for path in found.images]
         return self._pairs(names, "SegmentationClass", str(self.base / listed))
 
     def _augmented(self) -> tuple[ImageFiles, list[str]]:
-        """Return the images of ``train_aug``, all with the labels that go with it."""
+        """Return the images of ``train_aug`` with the labels of that set."""
         self._require(
             "SegmentationClassAug",
-            "add these labels of train_aug, which no download here fetches, or give"
-            " train='train'",
+            "add these labels of train_aug, which download=True does not provide, or"
+            " give train='train'",
         )
         for name in ("train_aug.txt", "trainaug.txt"):
             path = self.base / "ImageSets/Segmentation" / name
             if path.is_file():
                 lines = path.read_text(encoding="utf-8-sig").split("\n")
-                # A line may tell image and label with their folders and suffixes.
+                # A line may hold image and label with their folders and suffixes.
                 names = [Path(line.split()[0]).stem for line in lines if line.strip()]
                 return self._pairs(names, "SegmentationClassAug", str(path))
         names = list_of("pascal_voc")
         return self._pairs(names, "SegmentationClassAug", "the list of train_aug")
 
     def _require(self, name: str, remedy: str) -> None:
-        """Raise a FileNotFoundError if the data set lacks a file or folder."""
+        """Raise a FileNotFoundError if a file or folder of the dataset is missing."""
         if (self.base / name).exists():
             return
         if not self.base.is_dir():
-            inside = {"VOC2012": "VOCdevkit", "JPEGImages": "VOC2012"}
-            for sign, this in inside.items():
-                if (self.root / sign).is_dir():
+            parents = {"VOC2012": "VOCdevkit", "JPEGImages": "VOC2012"}
+            for child, parent in parents.items():
+                if (self.root / child).is_dir():
                     raise FileNotFoundError(
-                        f"root must hold {BASE}, got {self.root}, which is {this}"
-                        " itself; give the folder that VOCdevkit lies in"
+                        f"root must hold {BASE}, got {self.root}, which is {parent}"
+                        " itself; give the folder that holds VOCdevkit"
                     )
-        lacks = f"{BASE}/{name}".rstrip("/")
+        missing = f"{BASE}/{name}".rstrip("/")
         raise FileNotFoundError(
-            f"root must hold {lacks}, got none in {self.root}; {remedy}"
+            f"root must hold {missing}, got none in {self.root}; {remedy}"
         )
 
     def _pairs(
@@ -209,7 +191,7 @@ class PascalVOCDataModule(FileDataModule):
             image, label = f"{name}.jpg", f"{name}.png"
             if image not in has_image:
                 faults.append(
-                    f"an image of {listed} must be there, got no {images / image}"
+                    f"an image of {listed} must exist, got no {images / image}"
                 )
             elif label not in has_label:
                 faults.append(

@@ -6,8 +6,8 @@ import numpy as np
 from torch.utils.data import Subset
 
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
-from lightning_classmix.datasets.splits import covering_order
 from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE, StreetScenes
+from lightning_classmix.datasets.subsets import covering_order
 
 _VAL, _TEST = 1_000_000, 2_000_000  # numbers of the first scenes: the sets are disjoint
 

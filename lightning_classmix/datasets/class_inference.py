@@ -7,57 +7,63 @@ from pathlib import Path
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from lightning_classmix.datasets.file_checks import LabelFacts, gather
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
+from lightning_classmix.datasets.label_counts import LabelCounts, stack_counts
 from lightning_classmix.datasets.label_map import COLOR, format_value, gray_of
 from lightning_classmix.ops import VOID
 
-_STEPS = 2  # values between 0 and 255, up to a bright one, that are no classes
+_STEPS = 2  # values between 0 and 255 that masks may contain without being smoothed
 
 
 class LabelValues:
-    """The values that label files hold; gray colors count as their gray.
+    """The values in label files; gray colors count as their gray value.
 
     Args:
-        parts: Labeled files, with what was read of them.
-        faults: What is known to be wrong with files; tells why there are no values.
-        remedy: Where a user may say what the values mean.
+        counted: Labeled files with their raw values.
+        faults: Known faults of files, reported if there are no values.
+        remedy: End of error messages: where the meaning of values can be given.
     """
 
     def __init__(
         self,
-        parts: Iterable[tuple[ImageFiles, LabelFacts]],
+        counted: Iterable[tuple[ImageFiles, LabelCounts]],
         *,
         faults: Iterable[str] = (),
         remedy: str,
     ) -> None:
-        counted = []
+        rows = []
         self.files: list[Path] = []
-        self.faults, self.remedy = [*faults], remedy
-        for files, read in parts:
+        self.faults = [*faults]
+        self.remedy = remedy
+        for files, counts in counted:
             self.files += files.labels or ()
-            self.faults += read.faults
-            values = gray_of(read.values)
-            counted += [(values[row > 0], row[row > 0]) for row in read.counts]
-        facts = gather(counted)
-        self.values, self.present = facts.values, facts.counts > 0
-        self.pixels = facts.counts.sum(axis=0)
+            self.faults += counts.faults
+            values = gray_of(counts.values)
+            rows += [(values[row > 0], row[row > 0]) for row in counts.counts]
+        stacked = stack_counts(rows)
+        self.values = stacked.values
+        self.present = stacked.counts > 0
+        self.pixels = stacked.counts.sum(axis=0)
 
     @cached_property
     def binary(self) -> bool:
-        """Whether 0 and 255 are two classes: most files that tell hold no others."""
+        """Whether 0 and 255 are two classes.
+
+        True if more files contain 255 and nothing else but 0 than files that contain
+        values between 0 and 255.
+        """
         bright = self.present[:, self.values == VOID].any(axis=1)
         between = (self.values != 0) & (self.values != VOID)
         other = self.present[:, between].any(axis=1)
         return int((bright & ~other).sum()) > int(other.sum())
 
     def count_classes(self) -> int:
-        """Return the largest class plus one, and warn if classes below it are absent.
+        """Return the largest class plus one; warn if classes below it are absent.
 
         Raises:
-            ValueError: If there are colors, a number beyond 255, or less than two
-                classes.
+            ValueError: If there are colors, a number above 255, smoothed masks or fewer
+                than two classes.
         """
         values = self.values
         colors = values[values >= COLOR]
@@ -94,7 +100,7 @@ class LabelValues:
         return count
 
     def _refuse_smoothed(self) -> None:
-        """Raise a ValueError if the files look like masks of 0 and 255, smoothed."""
+        """Raise a ValueError if the files look like smoothed masks of 0 and 255."""
         ends = np.isin(self.values, (0, VOID))
         between = self.values[~ends]
         bright = VOID in self.values and between.max(initial=0) > VOID // 2
@@ -107,6 +113,6 @@ class LabelValues:
             )
 
     def _example(self, value: int) -> str:
-        """Name a value and a file that holds it."""
-        holders = self.present[:, self.values == value].any(axis=1)
-        return f"{format_value(int(value))} in {self.files[int(holders.argmax())]}"
+        """Return a value and the name of a file that contains it."""
+        with_value = self.present[:, self.values == value].any(axis=1)
+        return f"{format_value(int(value))} in {self.files[int(with_value.argmax())]}"

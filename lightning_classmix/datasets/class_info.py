@@ -6,72 +6,96 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lightning_classmix.datasets.label_map import raw_value
+from lightning_classmix.datasets.label_map import LabelMap, raw_value
 from lightning_classmix.ops import VOID
 
 
 class Classes(NamedTuple):
-    """Names, colors and raw values of classes; None for what is not known."""
+    """Names, colors and raw values of classes; None for what is not given."""
 
     class_names: Sequence[str] | None = None
-    """In order of the classes, from 0 on."""
+    """Names, in the order of the class indices."""
     palette: Sequence[tuple[int, int, int]] | None = None
-    """RGB in [0, 255], in order of the classes."""
+    """RGB colors in [0, 255], in the order of the class indices."""
     label_map: Mapping[int | str, int] | None = None
     """Class, or 255 for void, of each number or color ``#rrggbb``."""
     num_classes: int | None = None
-    """How many there are, C."""
+    """Number of classes, C."""
 
-    def check(self, where: str) -> None:
-        """Raise a ValueError, which tells ``where``, if something is not as it must."""
+    def check(self, source: str) -> None:
+        """Check that the four values are well-formed and agree.
+
+        Args:
+            source: End of the error message that names the origin of the values.
+
+        Raises:
+            ValueError: If a value has the wrong form, or two values disagree.
+        """
         names, palette = self.class_names, self.palette
         if names is not None and not (names and _all(names, str)):
-            raise ValueError(f"class_names must be a list of names, got {names}{where}")
+            raise ValueError(
+                f"class_names must be a list of names, got {names}{source}"
+            )
         if names is not None and len({*names}) < len(names):
-            raise ValueError(f"class_names must differ, got {list(names)}{where}")
+            raise ValueError(f"class_names must differ, got {list(names)}{source}")
         if palette is not None and not (
             palette and _all(palette, Sequence) and all(map(_is_color, palette))
         ):
             raise ValueError(
                 "palette must be a list of colors, each of three numbers in [0, 255],"
-                f" got {palette}{where}"
+                f" got {palette}{source}"
             )
         if names and palette and len(names) != len(palette):
             raise ValueError(
-                f"class_names and palette must be as many, got {len(names)} names and"
-                f" {len(palette)} colors{where}"
+                "class_names and palette must have equal lengths, got"
+                f" {len(names)} names and {len(palette)} colors{source}"
             )
         listed = names or palette
         if listed and self.num_classes not in (None, len(listed)):
             raise ValueError(
-                f"num_classes must be that of the names and colors, {len(listed)}, got"
-                f" {self.num_classes}{where}"
+                f"num_classes must be the number of names and colors, {len(listed)},"
+                f" got {self.num_classes}{source}"
             )
         table = self.label_map
         if table is None:
             return
         if not (isinstance(table, Mapping) and table and _all([*table.values()], int)):
             raise ValueError(
-                "label_map must lead from raw values to classes or to 255 for void, got"
-                f" {table}{where}"
+                "label_map must map raw values to classes or to 255 for void, got"
+                f" {table}{source}"
             )
         for key, label in table.items():
             try:
                 raw_value(key)
             except ValueError as error:
-                raise ValueError(f"{error} in label_map{where}") from None
+                raise ValueError(f"{error} in label_map{source}") from None
             if not 0 <= label <= VOID:
                 raise ValueError(
-                    "label_map must lead to classes in [0, 254] or to 255 for void,"
-                    f" got {label} for {key}{where}"
+                    "label_map must map to classes in [0, 254] or to 255 for void,"
+                    f" got {label} for {key}{source}"
                 )
 
 
+class ClassTable(NamedTuple):
+    """The classes of a dataset, and the meaning of the values in its label files."""
+
+    num_classes: int
+    """Number of classes, C."""
+    class_names: Sequence[str] | None
+    """Names, in the order of the class indices; None if there are none."""
+    label_map: LabelMap
+    """Class, or 255 for void, of each raw value."""
+
+    def names(self) -> Sequence[str]:
+        """Return the names of the classes; their indices if there are none."""
+        return self.class_names or [str(label) for label in range(self.num_classes)]
+
+
 def read_classes(path: Path) -> Classes:
-    """Read a YAML file: class names alone, or any of the four parts by its name.
+    """Read a YAML file: a list of class names, or any of the four values by name.
 
     Raises:
-        ValueError: If it is no YAML, or holds something else.
+        ValueError: If the file is not YAML, or has other content.
     """
     try:
         content = yaml.safe_load(path.read_bytes())
@@ -92,6 +116,7 @@ def read_classes(path: Path) -> Classes:
 
 
 def _all(values: Any, kind: type) -> bool:
+    """Return whether ``values`` is a sequence of ``kind`` only."""
     listed = isinstance(values, Sequence) and not isinstance(values, str)
     return listed and all(isinstance(value, kind) for value in values)
 

@@ -161,9 +161,28 @@ def _lossy(paths: Iterable[str]) -> Iterator[str]:
     )
 
 
-def check_names(files: ImageFiles) -> None:
-    """Raise a ValueError if images differ in their suffix only; it names them."""
+def images_in(folder: Path) -> ImageFiles:
+    """Return the images in a folder, to predict.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it holds no image, or images that differ in their suffix only.
+    """
+    files = ImageFiles(list_images(folder), root=folder)
+    raise_faults(_namesakes("an image", _by_stem(files.images, folder)))
+    return files
+
+
+def without_labels(files: ImageFiles | None) -> ImageFiles | None:
+    """Return images without their labels, to predict; None for None.
+
+    Raises:
+        ValueError: If images differ in their suffix only.
+    """
+    if files is None:
+        return None
     raise_faults(_namesakes("an image", _by_stem(files.images, files.root)))
+    return ImageFiles(files.images, root=files.root)
 
 
 def _namesakes(thing: str, found: dict[str, list[str]]) -> list[str]:

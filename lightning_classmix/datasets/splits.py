@@ -8,73 +8,16 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
+
+SPLIT_FILE = "split.txt"
+"""File in the folder of a run that lists its labeled images."""
 
 _LISTS = Path(str(resources.files("lightning_classmix") / "datasets/split_lists"))
 _FILE = re.compile(
     rf"(.+?)({'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?=[,\s]|$)", re.IGNORECASE
 )
-
-
-def covering_order(present: NDArray[np.bool_], *, seed: int) -> list[int]:
-    """Order images so that the first N, for any N, make a good labeled subset.
-
-    First comes a greedy cover: the image that adds most classes not seen yet, until
-    no class is left that any image holds. The rest follows at random. Subsets of one
-    order are nested. A greedy cover may take an image more than the smallest one.
-
-    Args:
-        present: Whether image i holds class c, bool ``(N, C)``.
-        seed: Decides the ties and the rest of the order.
-
-    Returns:
-        All N indices, each once.
-
-    Example:
-        >>> covering_order(np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1]], bool), seed=0)
-        [1, 2, 0]
-    """
-    rest = list(np.random.default_rng(seed).permutation(len(present)))
-    seen = np.zeros(present.shape[1], dtype=bool)
-    order = []
-    while rest:
-        gains = (present[rest] & ~seen).sum(axis=1)
-        if not gains.max():
-            break
-        order.append(rest.pop(int(gains.argmax())))
-        seen |= present[order[-1]]
-    return [int(index) for index in order + rest]
-
-
-def subset_size(labeled: int | float | None, available: int) -> int:
-    """Return how many images keep their labels.
-
-    Args:
-        labeled: A count, at least 1; a share in (0, 1], of which at least one image
-            remains; None for all.
-        available: Number of images that have labels.
-
-    Raises:
-        ValueError: If there are not that many.
-
-    Example:
-        >>> subset_size(46, 367), subset_size(0.125, 367), subset_size(None, 367)
-        (46, 46, 367)
-    """
-    if labeled is None:
-        return available
-    if isinstance(labeled, float):
-        if not 0 < labeled <= 1:
-            raise ValueError(f"labeled must be a share in (0, 1], got {labeled}")
-        return max(1, round(labeled * available))
-    if not 1 <= labeled <= available:
-        raise ValueError(
-            f"labeled must be in [1, {available}], the labeled images to choose from,"
-            f" got {labeled}"
-        )
-    return labeled
 
 
 def named_splits(dataset: str) -> dict[str, list[str]]:
@@ -163,6 +106,27 @@ def read_split(
             f" {split}, such as {', '.join(sorted(twice)[:3])}"
         )
     return order
+
+
+def check_resumed_split(before: Iterable[str], now: Iterable[str]) -> None:
+    """Check that a resumed run has the labeled images that it began with.
+
+    Args:
+        before: Names of the labeled images in the checkpoint.
+        now: Names of the labeled images.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    then, current = {*before}, {*now}
+    if then != current:
+        other = sorted(then ^ current)
+        raise ValueError(
+            "the labeled images of a resumed run must be those that it began with,"
+            f" got {len(current)} for {len(then)}, of which {len(then & current)} are"
+            f" the same ({other[0]} is not); give the same labeled, seed and split, or"
+            f" that run's {SPLIT_FILE} as split"
+        )
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:

@@ -11,7 +11,8 @@ from lightning_classmix.datamodules.files import FileDataModule
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
 from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.splits import covering_order, write_split
+from lightning_classmix.datasets.splits import write_split
+from lightning_classmix.datasets.subsets import covering_order
 from lightning_classmix.datasets.views import Source
 from lightning_classmix.ops import VOID
 

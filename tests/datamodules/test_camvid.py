@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from lightning_classmix import CamVidDataModule, ops
+from lightning_classmix.datasets.label_counts import count_labels
 from tests.images import make_camvid
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "camvid"
@@ -74,7 +75,7 @@ def test_real_subsets_are_nested_and_hold_every_class(seed: int) -> None:
 
 @real
 def test_real_shares_of_the_classes_are_those_of_the_data_set() -> None:
-    counts = CamVidDataModule(REAL).facts("labeled").counts
+    counts = count_labels(CamVidDataModule(REAL).files.labeled).counts
     shares = counts.sum(0) / counts.sum()
     expected = [0.168, 0.233, 0.0098, 0.317, 0.045, 0.097]
     expected += [0.0117, 0.0113, 0.0587, 0.0064, 0.0029, 0.039]

@@ -21,7 +21,7 @@ IMAGE = f"leftImg8bit/train/{FIRST}_leftImg8bit.png"
 
 def unread(root: Path, labeled: Any = None, **options: Any) -> Any:
     options = {"batch_size": 2, "num_workers": 0, "crop": (16, 16), **options}
-    return CityscapesDataModule(str(root), labeled, **options)
+    return CityscapesDataModule(str(root), labeled=labeled, **options)
 
 
 def made(root: Path, labeled: Any = None, **options: Any) -> Any:
@@ -204,7 +204,7 @@ def test_two_images_of_one_name_are_a_fault(tmp_path: Path) -> None:
     make_cityscapes(tmp_path)
     save_pair((tmp_path / IMAGE).with_suffix(".jpg"), None)
     (fault,) = unread(tmp_path).listed.faults
-    assert "a name of its own" in fault
+    assert "images must have different names" in fault
     assert ".jpg and" in fault
 
 
@@ -275,7 +275,9 @@ def test_labels_of_another_kind_are_refused() -> None:
 
 
 def test_what_a_checkpoint_holds_is_plain(tmp_path: Path) -> None:
-    data = CityscapesDataModule(tmp_path, 0.25, split=Path("a.txt"), num_workers=0)
+    data = CityscapesDataModule(
+        tmp_path, labeled=0.25, split=Path("a.txt"), num_workers=0
+    )
     assert data.hparams["root"] == str(tmp_path)
     assert data.hparams["split"] == "a.txt"
     assert data.hparams["labeled"] == 0.25

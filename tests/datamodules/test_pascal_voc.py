@@ -109,7 +109,9 @@ def test_without_a_list_train_aug_is_the_common_one(tmp_path: Path) -> None:
     listed = unread(tmp_path).listed
     assert len(listed.faults) + len(listed.labeled) == 10582
     assert f"{list_of('pascal_voc')[0]}.jpg" in listed.faults[0]
-    with pytest.raises(ValueError, match=r"an image of the list of train_aug must be"):
+    with pytest.raises(
+        ValueError, match=r"an image of the list of train_aug must exist"
+    ):
         made(tmp_path)
 
 
@@ -145,7 +147,7 @@ def test_missing_files_are_faults(tmp_path: Path) -> None:
         f" {base}/SegmentationClass/2007_000009.png",
         f"an image must have a label, got {base}/JPEGImages/2007_000001.jpg without"
         f" {base}/SegmentationClassAug/2007_000001.png",
-        f"an image of {tmp_path / LISTS}/trainaug.txt must be there, got no"
+        f"an image of {tmp_path / LISTS}/trainaug.txt must exist, got no"
         f" {base}/JPEGImages/2007_000004.jpg",
     ]
     with pytest.raises(ValueError, match=r"2007_000009(.|\n)*2007_000004"):
@@ -246,7 +248,7 @@ def test_a_fetch_that_fails_is_told_with_another_way(
         raise fault
 
     monkeypatch.setattr(FETCH, fetch)
-    told = rf"find the data set, got .*(no host|corrupted).*2012\.tar into {tmp_path}"
+    told = rf"reach the dataset, got .*(no host|corrupted).*2012\.tar to {tmp_path}"
     with pytest.raises(OSError, match=told):
         made(tmp_path, download=True)
 

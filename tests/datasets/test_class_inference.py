@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from lightning_classmix.datasets.class_inference import LabelValues
-from lightning_classmix.datasets.file_checks import read_facts
 from lightning_classmix.datasets.image_files import ImageFiles
+from lightning_classmix.datasets.label_counts import count_labels
 
 
 def valued(root: Path, *labels: list[int], **options: Any) -> LabelValues:
@@ -23,7 +23,7 @@ def valued(root: Path, *labels: list[int], **options: Any) -> LabelValues:
 
 def from_files(root: Path, paths: list[Path], **options: Any) -> LabelValues:
     files = ImageFiles(paths, paths, root=root)
-    return LabelValues([(files, read_facts(files))], remedy="here", **options)
+    return LabelValues([(files, count_labels(files))], remedy="here", **options)
 
 
 def save_colors(path: Path, *colors: tuple[int, int, int]) -> Path:
@@ -71,8 +71,8 @@ def test_parts_are_counted_together(tmp_path: Path) -> None:
         ImageFiles([tmp_path / f"{n}.png"], [tmp_path / f"{n}.png"], root=tmp_path)
         for n in "ab"
     ]
-    facts = [(files, read_facts(files)) for files in parts]
-    assert LabelValues(facts, remedy="here").count_classes() == 3
+    counted = [(files, count_labels(files)) for files in parts]
+    assert LabelValues(counted, remedy="here").count_classes() == 3
 
 
 def test_it_warns_of_classes_that_no_label_holds(tmp_path: Path) -> None:

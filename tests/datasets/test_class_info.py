@@ -68,7 +68,7 @@ def test_bytes_that_are_no_text_are_no_yaml(tmp_path: Path) -> None:
 
 LISTED = r"class_names must be a list of names, got "
 COLORS = r"palette must be a list of colors, each of three numbers .*, got "
-TABLE = r"label_map must lead from raw values to classes or to 255 for void, got "
+TABLE = r"label_map must map raw values to classes or to 255 for void, got "
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ TABLE = r"label_map must lead from raw values to classes or to 255 for void, got
         ("label_map: {7: -1}", r"classes in \[0, 254\] .*, got -1 for 7"),
         (
             "{class_names: [a, b], palette: [[1, 2, 3]]}",
-            "must be as many, got 2 names and 1 colors",
+            "must have equal lengths, got 2 names and 1 colors",
         ),
     ],
 )

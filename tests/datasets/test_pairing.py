@@ -6,7 +6,7 @@ import pytest
 
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import list_images, read_label
-from lightning_classmix.datasets.pairing import check_names, pair_up, read_list
+from lightning_classmix.datasets.pairing import pair_up, read_list, without_labels
 from tests.images import save_pair
 
 
@@ -216,7 +216,9 @@ def test_a_list_that_names_nothing_or_is_missing_is_named(tmp_path: Path) -> Non
 
 
 def test_images_that_differ_in_their_suffix_only_are_named(tmp_path: Path) -> None:
-    check_names(ImageFiles([tmp_path / "a/x.png", tmp_path / "b/x.png"], root=tmp_path))
+    without_labels(
+        ImageFiles([tmp_path / "a/x.png", tmp_path / "b/x.png"], root=tmp_path)
+    )
     files = ImageFiles([tmp_path / "x.png", tmp_path / "x.jpg"], root=tmp_path)
     with pytest.raises(ValueError, match=r"its own, got .*x\.png and .*x\.jpg"):
-        check_names(files)
+        without_labels(files)

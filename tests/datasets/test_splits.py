@@ -1,83 +1,17 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 
 from lightning_classmix.datasets.splits import (
-    covering_order,
     list_of,
     named_splits,
     read_split,
-    subset_size,
 )
 
 SHARED = Path(__file__).parents[3] / "shared" / "splits"
 original = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no lists in {SHARED}")
 NAMES = ["a/x", "a/y", "b/x", "b/z", "c d/photo", "c d/photo (2)", "c d/photo 3.old"]
-
-
-@given(
-    arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 6))), st.integers(0, 9)
-)
-def test_order_holds_every_image_once_and_covers_greedily(
-    present: NDArray[np.bool_], seed: int
-) -> None:
-    order = covering_order(present, seed=seed)
-    assert sorted(order) == list(range(len(present)))
-    # As many images as there are classes suffice, if any do.
-    few = present[order[: present.shape[1]]].any(axis=0)
-    assert (few == present.any(axis=0)).all()
-
-
-def test_the_first_image_adds_most_classes() -> None:
-    present = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1]], dtype=bool)
-    assert set(covering_order(present, seed=0)[:2]) == {1, 2}
-
-
-def test_seed_decides_what_the_classes_leave_open() -> None:
-    present = np.ones((20, 3), dtype=bool)
-    assert covering_order(present, seed=0) == covering_order(present, seed=0)
-    assert covering_order(present, seed=0) != covering_order(present, seed=1)
-
-
-@given(
-    arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 4))),
-    st.integers(0, 9),
-    st.data(),
-)
-def test_smaller_subsets_are_part_of_larger_ones_and_cover(
-    present: NDArray[np.bool_], seed: int, data: st.DataObject
-) -> None:
-    available = len(present)
-    amounts = st.one_of(st.integers(1, available), st.floats(0.01, 1))
-    drawn = [data.draw(amounts) for _ in range(2)]
-    small, large = sorted(subset_size(amount, available) for amount in drawn)
-    order = covering_order(present, seed=seed)
-    assert {*order[:small]} <= {*order[:large]}
-    if small >= present.shape[1]:
-        assert (present[order[:small]].any(0) == present.any(0)).all()
-
-
-@pytest.mark.parametrize(
-    ("labeled", "size"),
-    [(None, 40), (1, 1), (40, 40), (1.0, 40), (0.125, 5), (0.0001, 1), (0.99, 40)],
-)
-def test_a_subset_is_a_count_a_share_or_all(
-    labeled: int | float | None, size: int
-) -> None:
-    assert subset_size(labeled, 40) == size
-
-
-@pytest.mark.parametrize("labeled", [0, -1, 41, 0.0, -0.5, 1.5, float("nan")])
-def test_a_subset_that_cannot_be_is_told(labeled: int | float) -> None:
-    bounds = r"\[1, 40\]" if isinstance(labeled, int) else r"a share in \(0, 1\]"
-    with pytest.raises(ValueError, match=f"labeled must be (in )?{bounds}.* {labeled}"):
-        subset_size(labeled, 40)
 
 
 @pytest.mark.parametrize(
