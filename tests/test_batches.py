@@ -1,12 +1,18 @@
 """Training batches that break the batch contract end in an error."""
 
+import re
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from lightning_classmix import ClassMix, StreetScenesDataModule, Supervised
+from lightning_classmix import (
+    ClassMix,
+    StreetScenesDataModule,
+    Supervised,
+    batches,
+)
 from tests import tiny
 
 
@@ -52,32 +58,22 @@ def changed(part: str, key: str, value: Any) -> Any:
         (changed("labeled", "label", torch.full((2, 8, 8), -1)), r"got \[-1\]"),
         (
             changed("labeled", "label", torch.zeros(2, 8, 8)),
-            r"label must be int64, got torch.float32",
+            r"^the labeled batch must be {'image': float32 \(B, 3, H, W\), 'label':"
+            r" int64 \(B, H, W\)}, got {'image': float32 \(2, 3, 8, 8\), 'label':"
+            r" float32 \(2, 8, 8\)}; convert 'label' with \.long\(\)$",
         ),
         (
-            changed("labeled", "image", torch.zeros(2, 3, 8, 8).byte()),
-            r"image must be float, got torch.uint8",
+            changed("unlabeled", "image", torch.zeros(2, 3, 8, 8).double()),
+            r"^the unlabeled batch must be {.*}, got {'image': float64 .*}; convert"
+            r" 'image' with \.float",
         ),
         (
-            changed("labeled", "label", torch.zeros(2, 8, 9).long()),
-            r"label must have the size of its image, got \(2, 8, 9\) for \(2, 3, 8",
+            tiny.batch()["labeled"],
+            r"^a training batch must be .*, got {'image': float32 .*; give the Trainer",
         ),
         (
-            changed("labeled", "image", torch.zeros(2, 1, 8, 8)),
-            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\).* labeled",
-        ),
-        (
-            changed("unlabeled", "image", torch.zeros(2, 1, 8, 8)),
-            r"image must have shape \(B, 3, H, W\), got \(2, 1, 8, 8\) .* unlabeled",
-        ),
-        (
-            changed("unlabeled", "valid", torch.ones(2, 8, 8)),
-            r"valid must be bool .* got torch.float32",
-        ),
-        (tiny.batch()["labeled"], "'labeled' and 'unlabeled', got .*; use Supervised"),
-        (
-            {"labeled": {"image": 0}, "unlabeled": {"image": torch.zeros(2, 3, 8, 8)}},
-            r"labeled batch must be a dict with 'image' and 'label', got \['image",
+            tiny.batch() | {"labeled": None},
+            "the labeled batch must be .*, got None; a CombinedLoader in mode",
         ),
     ],
 )
@@ -105,34 +101,88 @@ def test_a_batch_of_void_labels_trains() -> None:
     assert fit(changed("labeled", "label", torch.full((2, 8, 8), 255))) == 1
 
 
-class Pooling(nn.Module):
-    """Batch norm after a global pooling, as in DeepLab's head."""
+IMAGE = torch.zeros(2, 3, 8, 8)
+LABEL = torch.zeros(2, 8, 8).long()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
 
-    def forward(self, image: Tensor) -> Tensor:
-        pooled: Tensor = self.pool(image)
-        return image * pooled
+@pytest.mark.parametrize(
+    ("batch", "remedy"),
+    [
+        ([IMAGE], "return a dict"),
+        (IMAGE, "return a dict"),
+        (
+            {"image": IMAGE, "mask": LABEL},
+            "rename 'mask' to 'label', as under 'Batches",
+        ),
+        ({"image": IMAGE, "annotation": LABEL}, "rename 'annotation' to 'label'"),
+        ({"pixel_values": IMAGE, "labels": LABEL}, "rename 'pixel_values' to 'image'"),
+        ({"image": IMAGE}, "add 'label'"),
+        ({"image": IMAGE, "label": None}, "'label' must hold the class per pixel"),
+        ({"image": IMAGE, "label": LABEL[:1]}, "'label' must hold the class per pixel"),
+        ({"image": IMAGE, "label": LABEL.byte()}, "convert 'label' with .long()"),
+        ({"image": IMAGE, "label": LABEL[:, :7]}, "'label' must have the size of its"),
+        ({"image": IMAGE[0], "label": LABEL}, "'image' must be a tensor of 4"),
+        (
+            {"image": IMAGE[:, :1], "label": LABEL},
+            "'image' must have the in_channels of the",
+        ),
+        (
+            {"image": IMAGE.byte(), "label": LABEL},
+            "normalize 'image' to a float tensor",
+        ),
+        ({"image": IMAGE.double(), "label": LABEL}, "convert 'image' with .float()"),
+    ],
+)
+def test_one_form_of_message_lists_what_a_part_holds(batch: Any, remedy: str) -> None:
+    message = (
+        "the labeled batch must be {'image': float32 (B, 3, H, W), 'label': int64"
+        f" (B, H, W)}}, got {batches.describe(batch)}; {remedy}"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        batches.check_part(batch, "labeled", in_channels=3)
+
+
+def test_images_of_64_bits_fit_a_network_of_64_bits() -> None:
+    batch = {"image": IMAGE.double(), "label": LABEL}
+    batches.check_part(batch, "labeled", in_channels=3, dtype=torch.float64)
+
+
+def test_pairs_and_labels_with_a_channel_are_brought_into_the_standard_form() -> None:
+    batch = {"labeled": (IMAGE, LABEL[:, None]), "unlabeled": [IMAGE, LABEL]}
+    standard = batches.standard_batch(batch)
+    assert standard["labeled"]["image"] is IMAGE
+    assert torch.equal(standard["labeled"]["label"], LABEL)
+    assert standard["unlabeled"].keys() == {"image", "label"}
+    assert batch["labeled"][1].ndim == 4
 
 
 @pytest.mark.parametrize("method", [Supervised, ClassMix])
-def test_a_labeled_batch_of_one_is_refused_for_batch_norm_after_pooling(
-    method: type[Supervised],
-) -> None:
+def test_pairs_train_and_validate_as_dicts_do(method: type[Supervised]) -> None:
+    batch = tiny.batch()
+    image, label = batch["labeled"]["image"], batch["labeled"]["label"]
+    forms: list[Any] = [(image, label[:, None]), {"image": image, "label": label}]
+    losses = []
+    for form in forms:
+        torch.manual_seed(0)
+        model = method(tiny.CLASSES, network=tiny.network())
+        trainer = tiny.trainer(max_steps=1, val_check_interval=1)
+        train = {"labeled": form, "unlabeled": (batch["unlabeled"]["image"], label)}
+        trainer.fit(model, tiny.loader(train), tiny.loader(form))
+        scalars = {n: v for scores in model.scores.values() for n, v in scores.items()}
+        scalars |= model.losses
+        losses.append({n: float(v) for n, v in scalars.items() if v.ndim == 0})
+    assert losses[0] == losses[1]
+    assert "miou" in losses[0]
+
+
+@pytest.mark.parametrize("stage", ["validate", "test", "predict"])
+def test_batches_to_evaluate_are_checked_at_the_first_one(stage: str) -> None:
+    model = Supervised(tiny.CLASSES, network=tiny.network())
+    part = {"validate": "validation"}.get(stage, stage)
     with pytest.raises(
-        ValueError, match="the labeled batch must hold at least 2 images"
+        ValueError, match=rf"^the {part} batch must be .*, got float32 "
     ):
-        fit(
-            tiny.batch(labeled=1),
-            method,
-            network=nn.Sequential(nn.Conv2d(3, 3, 1), Pooling()),
-        )
-
-
-def test_a_labeled_batch_of_one_trains_without_pooling() -> None:
-    assert fit(tiny.batch(labeled=1)) == 1
+        getattr(tiny.trainer(), stage)(model, tiny.loader(IMAGE))
 
 
 def test_the_error_for_a_label_out_of_range_names_the_validation_batch() -> None:

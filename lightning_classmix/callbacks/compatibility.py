@@ -1,5 +1,6 @@
 """Refuse Trainer settings that a moving-average teacher does not work with."""
 
+import sys
 from collections.abc import Sequence
 
 from lightning.pytorch import Callback, LightningModule
@@ -29,6 +30,23 @@ def check_strategy(strategy: Strategy) -> None:
         raise ValueError(
             "strategy must keep whole weights on every device, got"
             f" {type(strategy).__name__}; use 'ddp', the teacher is their average"
+        )
+
+
+def warn_of_other_lightning(name: str) -> None:
+    """Warn if the package ``pytorch_lightning`` was imported beside ``lightning``.
+
+    It has a Trainer of its own, which accepts neither our modules nor our data modules,
+    and does not say why. Nothing that this package needs imports it.
+
+    Args:
+        name: Name of the class that needs the Trainer of ``lightning``.
+    """
+    if "pytorch_lightning" in sys.modules:
+        rank_zero_warn(
+            f"{name} must be used with the Trainer of lightning, got an import of"
+            " pytorch_lightning, whose Trainer does not accept it; write 'from"
+            " lightning.pytorch import Trainer'"
         )
 
 

@@ -12,6 +12,7 @@ from lightning_classmix import batches, ops
 from lightning_classmix.augment import Olsson2021Augment, StrongAugment
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.callbacks.finite_loss import FiniteLoss
+from lightning_classmix.callbacks.loader_checks import check_training_loaders
 from lightning_classmix.mixers import Mixer, MixerName, build_mixer
 from lightning_classmix.models.teacher import Teacher
 from lightning_classmix.modules.mixed import Mixed, PseudoLabel
@@ -145,12 +146,22 @@ class ClassMix(Supervised):
         if new:
             self.teacher.network.load_state_dict(self.student.state_dict())
 
+    def on_train_start(self) -> None:
+        """Check the loaders: each unlabeled batch must hold two images."""
+        check_training_loaders(self.trainer)
+        super().on_train_start()
+
     def _trained_networks(self) -> list[nn.Module]:
         return [self.student, self.teacher.network]
 
     def check_batch(self, batch: Any) -> None:
-        """Raise a ValueError if a training batch breaks the batch contract."""
-        batches.check_unlabeled(batch, in_channels=self.in_channels)
+        """Raise a ValueError if keys, shapes or dtypes of a training batch are wrong.
+
+        It runs before each step, and reads no values.
+        """
+        batches.check_both_parts(batch)
+        self.check_part(batch["unlabeled"], "unlabeled")
+        batches.check_mixable(batch["unlabeled"]["image"])
         super().check_batch(batch)
 
     def mixed_factor(self) -> float:
@@ -165,6 +176,7 @@ class ClassMix(Supervised):
         factor = self.mixed_factor()
         if factor == 0:
             return super().training_step(batch, batch_idx)
+        batch = batches.standard_batch(batch)
         labeled = batch["labeled"]
         unlabeled = batch["unlabeled"]
 

@@ -13,6 +13,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.aggregation import MeanMetric
 
 from lightning_classmix import batches, ops
+from lightning_classmix.callbacks.compatibility import warn_of_other_lightning
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.metrics import (
     ClassMetric,
@@ -69,6 +70,7 @@ class EvaluationModule(LightningModule):
         reproduction: Reproduction | None = None,
     ) -> None:
         super().__init__()
+        warn_of_other_lightning(type(self).__name__)
         check_ranges(num_classes=num_classes, window=window)
         for name, channels in (("mean", mean), ("std", std)):
             if len(channels) != in_channels:
@@ -112,6 +114,7 @@ class EvaluationModule(LightningModule):
         """Metrics of the last validation or test, by network and by metric."""
         self.scored_step = 0
         """Optimizer step of the last validation or test."""
+        self._weights_step = 0
 
     def remove_ignored_hparams(self, ignore_list: list[str]) -> None:
         """Drop ignored arguments and callables from the hyperparameters."""
@@ -148,8 +151,13 @@ class EvaluationModule(LightningModule):
         """Add the preprocessing of the images."""
         checkpoint["preprocessing"] = self.preprocessing
 
+    def on_train_end(self) -> None:
+        """Note the step of the weights, for later evaluations."""
+        self._weights_step = self.global_step
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the preprocessing of the images."""
+        """Restore the preprocessing of the images; note the step of the checkpoint."""
+        self._weights_step = checkpoint.get("global_step", 0)
         self.preprocessing = checkpoint.get("preprocessing", self.preprocessing)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -166,14 +174,26 @@ class EvaluationModule(LightningModule):
         logits: Tensor = getattr(self, self.evaluate)(image)
         return logits
 
-    def validation_step(
-        self, batch: dict[str, Tensor], batch_idx: int
-    ) -> dict[str, Tensor]:
+    def check_part(self, batch: Any, part: batches.Part) -> None:
+        """Raise a ValueError if keys, shapes or dtypes of a batch are wrong.
+
+        Args:
+            batch: A part of a batch, as `batches.standard_batch` returns it.
+            part: What the part is used for.
+        """
+        dtype = next(getattr(self, self.evaluate).parameters()).dtype
+        batches.check_part(batch, part, in_channels=self.in_channels, dtype=dtype)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Update the metrics; return the predicted classes ``(B, H, W)`` by network."""
+        batch = batches.standard_batch(batch)
+        self.check_part(batch, "validation")
         return self._update_metrics("val", batch, batch_idx)
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Update the metrics; return the predicted classes ``(B, H, W)`` by network."""
+        batch = batches.standard_batch(batch)
+        self.check_part(batch, "test")
         return self._update_metrics("test", batch, batch_idx)
 
     def _update_metrics(
@@ -210,7 +230,8 @@ class EvaluationModule(LightningModule):
         if self.trainer.sanity_checking:
             return
         self.scores = scores
-        self.scored_step = self.global_step
+        fitting = self.trainer.state.fn == "fit"
+        self.scored_step = self.global_step if fitting else self._weights_step
         named = named_metrics(scores, self.evaluate, self.class_names)
         logged |= {f"{stage}_{name}": value for name, value in named.items()}
         # The values are the same on every device already.
@@ -219,13 +240,15 @@ class EvaluationModule(LightningModule):
             self.log(f"{stage}_miou", miou, prog_bar=True, sync_dist=True)
         self.log_dict(logged, sync_dist=True)
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Return ``name`` and ``label``, int64 ``(H, W)`` at the size of each image.
 
         A batch with ``error``, an image that cannot be read, is returned as it is.
         """
-        if "error" in batch:
+        if isinstance(batch, dict) and "error" in batch:
             return batch
+        batch = batches.standard_batch(batch)
+        self.check_part(batch, "predict")
         logits = self.predict_logits(batch["image"], self.evaluate)
         label = [
             _resize(image_logits[None], size).argmax(1)[0]

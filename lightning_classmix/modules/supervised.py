@@ -18,6 +18,7 @@ from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.checkpoints import adopt_arguments, class_paths, end_epoch
 from lightning_classmix.models.build import build_model
 from lightning_classmix.models.network import SegmentationNetwork
+from lightning_classmix.models.pooled_norm import check_pooled_norm
 from lightning_classmix.models.pretrained import load_pretrained
 from lightning_classmix.models.weights import load_student
 from lightning_classmix.modules.class_weights import ClassWeights, ClassWeightsArgument
@@ -207,18 +208,22 @@ class Supervised(EvaluationModule):
             self.class_weights.count(batches.labeled_part(loaders).dataset)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Check the first batch before the first step."""
+        """Check the form of each batch, and the values of the first."""
+        batch = batches.standard_batch(batch)
+        self.check_batch(batch)
         if not self._first_batch_checked:
-            self.check_batch(batch)
+            labeled = batches.labeled_part(batch)
+            source = "the first labeled batch"
+            batches.check_label(labeled["label"], self.num_classes, source)
+            check_pooled_norm(self.student, labeled["image"])
             self._first_batch_checked = True
 
     def check_batch(self, batch: Any) -> None:
-        """Raise a ValueError if a training batch breaks the batch contract."""
-        labeled = batches.labeled_part(batch)
-        batches.check_labeled(
-            labeled, num_classes=self.num_classes, in_channels=self.in_channels
-        )
-        batches.check_pooled_norm(self.student, labeled["image"])
+        """Raise a ValueError if keys, shapes or dtypes of a training batch are wrong.
+
+        It runs before each step, and reads no values.
+        """
+        self.check_part(batches.labeled_part(batch), "labeled")
 
     @contextmanager
     def random_stream(self, batch_idx: int) -> Iterator[None]:

@@ -75,6 +75,18 @@ def test_the_logged_loss_of_a_module_of_another_package_is_checked(name: str) ->
         trainer.fit(ForeignModule(name, 3), tiny.loader(*[tiny.batch()] * 9))
 
 
+@pytest.mark.parametrize("part", ["labeled", "unlabeled"])
+def test_the_error_names_the_first_image_that_holds_nan(part: str) -> None:
+    batches: list[Any] = [tiny.batch() for _ in range(6)]
+    batches[2][part]["image"][1, 0, 4, 4] = torch.nan
+    batches[3][part]["image"][0] = torch.inf
+    module = ClassMix(tiny.CLASSES, network=tiny.network(), labeled_only_steps=0)
+    trainer = tiny.trainer(max_steps=6, log_every_n_steps=5)
+    message = f"NaN or infinity in item 1 of the {part} batch of step 3"
+    with pytest.raises(FloatingPointError, match=rf"at step 5; image holds {message}$"):
+        trainer.fit(module, tiny.loader(*batches))
+
+
 def test_values_with_other_names_are_not_checked() -> None:
     trainer = tiny.trainer(max_steps=4, callbacks=[FiniteLoss()], log_every_n_steps=1)
     trainer.fit(ForeignModule("other_loss", 3), tiny.loader(*[tiny.batch()] * 4))

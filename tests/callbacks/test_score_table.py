@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -22,6 +24,23 @@ def test_the_table_lists_every_class_with_the_scores_of_both_networks_once(
         assert printed.count(name) == 1
     for scores in module.scores.values():
         assert f"{100 * scores['miou'].item():.1f}" in printed
+
+
+def test_the_table_of_a_checkpoint_names_its_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = ClassMix(tiny.CLASSES, network=tiny.network())
+    trainer = tiny.trainer(max_steps=3)
+    trainer.fit(module, tiny.data())
+    trainer.save_checkpoint(tmp_path / "step3.ckpt")
+    trainer = tiny.trainer(callbacks=[ScoreTable()], max_steps=4)
+    other = ClassMix(tiny.CLASSES, network=tiny.network())
+    path = str(tmp_path / "step3.ckpt")
+    trainer.validate(other, tiny.data(), ckpt_path=path, verbose=False)
+    assert "val, step 3" in capsys.readouterr().out
+    trainer.fit(other, tiny.data(), ckpt_path=path)
+    trainer.test(other, tiny.data(), verbose=False)
+    assert "test, step 4" in capsys.readouterr().out
 
 
 def test_a_class_without_pixels_has_a_dash_for_its_score(

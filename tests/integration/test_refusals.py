@@ -1,5 +1,7 @@
 """Strategies and callbacks that break `EMATeacher` are refused before training."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -98,6 +100,22 @@ def test_a_callback_that_averages_the_whole_module_is_warned_about() -> None:
     trainer = tiny.trainer(callbacks=[EMAWeightAveraging()], max_steps=1)
     with pytest.warns(UserWarning, match="EMAWeightAveraging averages the whole"):
         trainer.fit(module(), tiny.data())
+
+
+def test_an_import_of_pytorch_lightning_is_warned_about() -> None:
+    code = """if True:
+        import pytorch_lightning
+        from torch import nn
+        from lightning_classmix import Supervised
+        network = nn.Conv2d(3, 3, 1)
+        try:
+            pytorch_lightning.Trainer(logger=False).fit(Supervised(3, network=network))
+        except TypeError:
+            pass
+    """
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "Supervised must be used with the Trainer of lightning, got" in run.stderr
+    assert "write 'from lightning.pytorch import Trainer'" in run.stderr
 
 
 def test_teacher_parameters_in_the_optimizer_are_refused() -> None:
