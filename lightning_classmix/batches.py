@@ -55,7 +55,7 @@ def standard_batch(batch: Any) -> Any:
 
 
 def labeled_part(batch: Any) -> Any:
-    """Return the labeled part of a batch, else the batch itself, as `standard_batch`."""
+    """Return the labeled part of a batch, or the batch if it has no parts."""
     batch = standard_batch(batch)
     return batch.get("labeled", batch) if isinstance(batch, Mapping) else batch
 
