@@ -1,5 +1,7 @@
 """Optimizer and learning rate schedule of the student."""
 
+import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -16,6 +18,7 @@ def build_optimizer(
     *,
     lr: float,
     encoder_lr_factor: float,
+    encoder_layer_decay: float = 1.0,
     weight_decay: float,
     decay_all: bool = False,
     steps: int,
@@ -29,6 +32,8 @@ def build_optimizer(
         name: ``adamw``, or ``sgd`` with momentum 0.9.
         lr: Learning rate at step 0.
         encoder_lr_factor: Factor on ``lr`` for the parameters of ``encoder``.
+        encoder_layer_decay: Further factor from each block of ``encoder`` to the block
+            before it.
         weight_decay: Weight decay; not applied to biases and normalization parameters
             (all parameters of one dimension).
         decay_all: Apply weight decay to biases and normalization parameters too.
@@ -38,19 +43,27 @@ def build_optimizer(
     Returns:
         The optimizer, and its schedule per step.
     """
-    encoder_ids = set() if encoder is None else {id(p) for p in encoder.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    factors: dict[int, float] = {}
+    if encoder is not None:
+        blocks = encoder_blocks([name for name, _ in encoder.named_parameters()])
+        for (_, parameter), block in zip(
+            encoder.named_parameters(), blocks, strict=True
+        ):
+            decay = encoder_layer_decay ** (blocks[-1] - block)
+            factors[id(parameter)] = encoder_lr_factor * decay
+    groups: dict[tuple[float | None, bool], list[nn.Parameter]] = {}
     for parameter in student.parameters():
         if parameter.requires_grad:
-            kind = id(parameter) in encoder_ids, decay_all or parameter.ndim > 1
+            factor = factors.get(id(parameter))
+            kind = factor, decay_all or parameter.ndim > 1
             groups.setdefault(kind, []).append(parameter)
     options = [
         {
             "params": parameters,
-            "lr": lr * (encoder_lr_factor if in_encoder else 1.0),
+            "lr": lr * (1.0 if factor is None else factor),
             "weight_decay": weight_decay if decays else 0.0,
         }
-        for (in_encoder, decays), parameters in groups.items()
+        for (factor, decays), parameters in groups.items()
     ]
     optimizer: torch.optim.Optimizer
     if name == "sgd":
@@ -58,6 +71,31 @@ def build_optimizer(
     else:
         optimizer = torch.optim.AdamW(options, lr=lr)
     return optimizer, PolynomialDecay(optimizer, steps)
+
+
+def encoder_blocks(names: Sequence[str]) -> list[int]:
+    """Return the number of the block of each parameter, from 0 for the stem.
+
+    A block is a module with a number in a list of modules, such as ``blocks.3``,
+    ``layer1.0`` or ``stages_0.blocks.2``. A parameter outside of them belongs to the
+    block before it.
+
+    Args:
+        names: Names of the parameters of an encoder, from its input to its output.
+
+    Example:
+        >>> encoder_blocks(["stem.weight", "blocks.0.weight", "blocks.0.bias",
+        ...                 "blocks.1.weight", "norm.weight"])
+        [0, 1, 1, 2, 2]
+    """
+    numbers: list[int] = []
+    seen: set[str] = set()
+    for name in names:
+        found = re.match(r"(?:[^.]+\.)*?\d+(?=\.)", name)
+        if found:
+            seen.add(found[0])
+        numbers.append(len(seen))
+    return numbers
 
 
 class PolynomialDecay(LRScheduler):

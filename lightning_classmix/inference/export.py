@@ -1,6 +1,5 @@
 """Export a trained network to one file, with metadata beside it."""
 
-import copy
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from lightning_classmix.inference.formats import (
 from lightning_classmix.inference.formats.exported import Exported
 from lightning_classmix.inference.loading import load_module
 from lightning_classmix.inference.metadata import describe
+from lightning_classmix.models.network import copy_network
 from lightning_classmix.models.teacher import Teacher
 from lightning_classmix.modules.evaluation import EvaluationModule
 from lightning_classmix.ops.ranges import check_choice
@@ -70,7 +70,7 @@ def export(
     model: Any = getattr(module, name)
     if isinstance(model, Teacher):
         model = model.network
-    model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+    model = copy_network(model).cpu().float().eval().requires_grad_(False)
     metadata = describe(module, model, name=name, checkpoint=content)
     metadata["format"] = format
 

@@ -19,6 +19,7 @@ from lightning_classmix.models.deeplabv2 import (
 )
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.pretrained import load_pretrained
+from lightning_classmix.models.probe import keep_modes
 from lightning_classmix.models.small_unet import SmallUNet
 from lightning_classmix.ops.ranges import check_known
 
@@ -175,19 +176,16 @@ def _smallest_side(
     network: SegmentationNetwork, name: str, encoder: str, in_channels: int
 ) -> int:
     """Return the smallest image side that the network accepts, by trying some sizes."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
     reason: Exception | None = None
-    with warnings.catch_warnings():
+    with keep_modes(network), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        network.eval()
         for side in (64, 128, 256):
             try:
                 network(torch.zeros(1, in_channels, side, side))
             except Exception as error:
                 reason = reason or error
                 continue
-            for module, mode in modes.items():
-                module.training = mode
             return 1 if side == 64 else side
     raise ValueError(
         f"model {name!r} with encoder {encoder!r} must accept images of any size,"

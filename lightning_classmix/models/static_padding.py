@@ -1,10 +1,10 @@
 """Replace padding that is computed at run time by constants, for exports."""
 
-import copy
-
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional
+
+from lightning_classmix.models.network import copy_network
 
 
 class _ConstantPadding(nn.Module):
@@ -47,7 +47,7 @@ def with_static_padding(network: nn.Module) -> nn.Module:
     Returns:
         A copy, equal for images whose sides are multiples of the stride.
     """
-    network = copy.deepcopy(network)
+    network = copy_network(network)
     for parent in [*network.modules()]:
         for name, child in [*parent.named_children()]:
             if isinstance(child, Conv2dSame):

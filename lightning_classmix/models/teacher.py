@@ -1,12 +1,12 @@
 """The teacher network: a copy of the student that receives no gradient."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 from torch import Tensor, nn
 
+from lightning_classmix.models.network import copy_network
 from lightning_classmix.ops.ranges import check_choice
 
 
@@ -27,7 +27,7 @@ class Teacher(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("teacher_mode", mode, ("eval", "train"))
-        self.network = copy.deepcopy(student).requires_grad_(False)
+        self.network = copy_network(student).requires_grad_(False)
         self.mode = mode
         self.eval()
 

@@ -141,7 +141,7 @@ class ClassMix(Supervised):
 
     def on_fit_start(self) -> None:
         """Read the weights that a new fit starts from, for the teacher too."""
-        new = self._pretrained is not None or self.student_weights is not None
+        new = self.initial_weights.pending
         super().on_fit_start()
         if new:
             self.teacher.network.load_state_dict(self.student.state_dict())
@@ -184,10 +184,9 @@ class ClassMix(Supervised):
             with torch.no_grad():
                 pseudo = self.pseudo_label(unlabeled)
                 mixed = self.mix(unlabeled["image"], pseudo)
-            labeled_logits = self.student(labeled["image"])
+            loss_labeled = self.labeled_step(labeled)
             mixed_logits = self.student(mixed.image)
 
-        loss_labeled = self.labeled_loss(labeled_logits, labeled["label"])
         loss_mixed = self.mixed_loss(mixed_logits, mixed, pseudo)
         loss = loss_labeled + factor * loss_mixed
 

@@ -1,14 +1,14 @@
 """Training on labeled images only: the baseline, and the base class of ClassMix."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import LRScheduler
@@ -16,11 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from lightning_classmix import batches, ops
 from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.checkpoints import adopt_arguments, class_paths, end_epoch
-from lightning_classmix.models.build import build_model
-from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.pooled_norm import check_pooled_norm
-from lightning_classmix.models.pretrained import load_pretrained
-from lightning_classmix.models.weights import load_student
+from lightning_classmix.models.probe import prepare_for_training
+from lightning_classmix.models.student import build_student
 from lightning_classmix.modules.class_weights import ClassWeights, ClassWeightsArgument
 from lightning_classmix.modules.evaluation import EvaluationModule
 from lightning_classmix.ops.ranges import check_choice, check_ranges
@@ -47,8 +45,16 @@ class Supervised(EvaluationModule):
         model_options: Further arguments of the architecture, such as
             ``decoder_channels`` of ``unet``.
         network: Network to train in place of ``model`` and ``encoder``. It returns
-            logits, or a dict with logits as ``logits`` or ``out``. Checkpoints do not
-            hold it: pass it to ``load_from_checkpoint`` again.
+            logits, a dict with logits as ``logits`` or ``out``, or a tuple that starts
+            with logits. Checkpoints do not hold it: pass it to ``load_from_checkpoint``
+            again.
+        backbone: Attribute name of the backbone of ``network``, such as
+            ``model.encoder``; None searches for attributes such as ``encoder`` and
+            ``backbone``.
+        aux_weight: Factor on the loss of the auxiliary heads of ``network`` on labeled
+            images, at least 0. The network returns their logits in a dict under keys
+            that begin with ``aux``, or in a tuple after the logits. 0 freezes the
+            heads.
         student_weights: Path of the weights of the whole network that the training
             starts from: a checkpoint of this package (its student), a state dict, a
             safetensors file or a folder of segmentation-models-pytorch. The head is
@@ -57,9 +63,11 @@ class Supervised(EvaluationModule):
         optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
         lr: Learning rate at the first step; it decreases to 0 at the last step as
             ``(1 - step / steps) ** 0.9``.
-        encoder_lr_factor: Factor on ``lr`` for the parameters of the encoder (the
-            attribute ``encoder`` or ``backbone`` of the network). None means 0.1 for an
-            encoder with ``encoder_weights``, else 1.
+        encoder_lr_factor: Factor on ``lr`` for the parameters of the encoder or
+            ``backbone``; 0 freezes it, with its normalization statistics. None means
+            0.1 for an encoder with ``encoder_weights``, else 1.
+        encoder_layer_decay: Further factor on the learning rate from each block of the
+            encoder to the block before it, in (0, 1]; 1 gives all the same rate.
         weight_decay: Weight decay; not applied to biases and normalization parameters.
         class_weights: Factor for each class on the loss of the labeled images; or
             ``balanced``, inversely proportional to the square root of the number of
@@ -89,10 +97,13 @@ class Supervised(EvaluationModule):
         encoder_weights: str | Path | None = "imagenet",
         model_options: dict[str, Any] | None = None,
         network: nn.Module | None = None,
+        backbone: str | None = None,
+        aux_weight: float = 0.0,
         student_weights: str | Path | None = None,
         optimizer: Literal["adamw", "sgd"] = "adamw",
         lr: float = 1e-3,
         encoder_lr_factor: float | None = None,
+        encoder_layer_decay: float = 1.0,
         weight_decay: float = 0.01,
         class_weights: ClassWeightsArgument = None,
         compile: bool = False,
@@ -101,41 +112,44 @@ class Supervised(EvaluationModule):
     ) -> None:
         super().__init__(num_classes, **evaluation)
         check_choice("optimizer", optimizer, ("adamw", "sgd"))
-        check_ranges(lr=lr, encoder_lr_factor=encoder_lr_factor)
+        check_ranges(
+            lr=lr,
+            encoder_lr_factor=encoder_lr_factor,
+            encoder_layer_decay=encoder_layer_decay,
+            aux_weight=aux_weight,
+        )
         pretrained = network is None and encoder_weights is not None
         if encoder_lr_factor is None:
             encoder_lr_factor = 0.1 if pretrained else 1.0
         self.optimizer = optimizer
         self.lr = lr
         self.encoder_lr_factor = encoder_lr_factor
+        self.encoder_layer_decay = encoder_layer_decay
+        self.aux_weight = aux_weight
         self.weight_decay = weight_decay
         self.class_weights: ClassWeights | None = None
         if class_weights is not None:
             self.class_weights = ClassWeights(class_weights, num_classes)
         self.compiled = compile
         self.channels_last = channels_last
-        self.student_weights = student_weights
         self.losses: dict[str, Tensor] = {}
         """Losses of the last training step, by their names in the log."""
 
-        # The encoder's weights are read when a fit starts without a checkpoint.
-        shape: dict[str, Any] = {
-            "in_channels": self.in_channels,
-            "options": model_options,
-        }
-        self._pretrained: Callable[[SegmentationNetwork], None] | None = None
-        if pretrained:
-            self._pretrained = partial(
-                load_pretrained,
-                name=model,
-                encoder=encoder,
-                encoder_weights=str(encoder_weights),
-                **shape,
-            )
-        if network is None:
-            self.student = build_model(model, encoder, num_classes, **shape)
-        else:
-            self.student = SegmentationNetwork(network, num_classes)
+        self.student, self.initial_weights = build_student(
+            num_classes,
+            model=model,
+            encoder=encoder,
+            encoder_weights=None if encoder_weights is None else str(encoder_weights),
+            options=model_options,
+            in_channels=self.in_channels,
+            network=network,
+            backbone=backbone,
+            student_weights=student_weights,
+        )
+        self.network_class = None if network is None else type(network).__qualname__
+        """Class name of the network that was passed as ``network``, or None."""
+        if encoder_lr_factor == 0:
+            self.student.freeze_encoder()
         if self.reproduction.freeze_norm:
             for module in self.student.modules():
                 if isinstance(module, _BatchNorm):
@@ -170,6 +184,16 @@ class Supervised(EvaluationModule):
         # A checkpoint that is resumed is read after this, and has its own base seed.
         self.base_seed = self.trainer.strategy.broadcast(torch.initial_seed())
         self.train()
+        prepare_for_training(
+            self.student, self.in_channels, auxiliary=self.aux_weight > 0
+        )
+        if self.network_class is not None and self.backbone is None:
+            rates = (self.encoder_lr_factor, self.encoder_layer_decay)
+            say = rank_zero_info if rates == (1.0, 1.0) else rank_zero_warn
+            say(
+                f"no backbone was found in {self.network_class}: encoder_lr_factor and"
+                " encoder_layer_decay have no effect; name it with backbone="
+            )
         self._first_batch_checked = False
         self.losses = {}
         for network in self._trained_networks():
@@ -184,19 +208,7 @@ class Supervised(EvaluationModule):
 
     def on_fit_start(self) -> None:
         """Read the initial weights, if our ``configure_optimizers`` did not."""
-        self._read_initial_weights()
-
-    def _read_initial_weights(self) -> None:
-        """Read the weights that a new fit starts from, once.
-
-        A resumed checkpoint was loaded before; then there is nothing left to read.
-        """
-        if self._pretrained is not None:
-            self._pretrained(self.student)
-        if self.student_weights is not None:
-            load_student(self.student, Path(self.student_weights))
-        self._pretrained = None
-        self.student_weights = None
+        self.initial_weights.read(self.student)
 
     def on_train_start(self) -> None:
         """Let the rates and decay of the arguments replace those of a checkpoint."""
@@ -244,12 +256,28 @@ class Supervised(EvaluationModule):
         labeled = batches.labeled_part(batch)
         image = labeled["image"]
         with self.random_stream(batch_idx):
-            logits = self.student(image)
-        loss = self.labeled_loss(logits, labeled["label"])
+            loss = self.labeled_step(labeled)
         self.losses = {"train_loss_labeled": loss.detach()}
         self.log_dict(self.losses, batch_size=len(image))
         self.log("train_loss", loss, prog_bar=True, batch_size=len(image))
         return {"loss": loss}
+
+    def labeled_step(self, labeled: dict[str, Tensor]) -> Tensor:
+        """Return the loss of the student on labeled images, with auxiliary heads.
+
+        Args:
+            labeled: ``image``, float ``(B, C_in, H, W)``, and ``label``, int64
+                ``(B, H, W)``.
+        """
+        image = labeled["image"]
+        label = labeled["label"]
+        if self.aux_weight == 0:
+            return self.labeled_loss(self.student(image), label)
+        logits, auxiliary = self.student(image, auxiliary=True)
+        loss = self.labeled_loss(logits, label)
+        for other in auxiliary:
+            loss = loss + self.aux_weight * self.labeled_loss(other, label)
+        return loss
 
     def labeled_loss(self, logits: Tensor, label: Tensor) -> Tensor:
         """Return the loss on the labeled images, a scalar.
@@ -265,7 +293,7 @@ class Supervised(EvaluationModule):
         """Return the optimizer of the student, and its learning rate schedule."""
         # Called after a checkpoint is read and before callbacks start, so that the
         # learning rate and batch size finders start from the initial weights too.
-        self._read_initial_weights()
+        self.initial_weights.read(self.student)
         optimizer, schedule = self._build_optimizer()
         return {
             "optimizer": optimizer,
@@ -282,6 +310,7 @@ class Supervised(EvaluationModule):
             self.optimizer,
             lr=self.lr,
             encoder_lr_factor=self.encoder_lr_factor,
+            encoder_layer_decay=self.encoder_layer_decay,
             weight_decay=self.weight_decay,
             decay_all=self.reproduction.decay_all,
             steps=max(1, int(total)),
@@ -297,11 +326,22 @@ class Supervised(EvaluationModule):
         checkpoint["base_seed"] = self.base_seed
         data = getattr(self.trainer, "datamodule", None)
         checkpoint["class_paths"] = class_paths(model=self, data=data)
+        checkpoint["network"] = self.network_class
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the base seed; skip the initial weights."""
+        """Restore the base seed; skip the initial weights.
+
+        Raises:
+            ValueError: If the checkpoint has a network that was passed as ``network``,
+                and this module has none.
+        """
         super().on_load_checkpoint(checkpoint)
+        if checkpoint.get("network") and self.network_class is None:
+            raise ValueError(
+                f"network must be the {checkpoint['network']} that the checkpoint was"
+                f" trained with, got None; call {type(self).__name__}"
+                ".load_from_checkpoint(path, network=...)"
+            )
         self.base_seed = checkpoint["base_seed"]
         end_epoch(checkpoint)
-        self._pretrained = None
-        self.student_weights = None
+        self.initial_weights.skip()

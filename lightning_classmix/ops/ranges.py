@@ -37,10 +37,12 @@ _SHARE = Range(0, 1)
 
 RANGES = {
     "area": Range(0, 1, excluded=(0, 1)),
+    "aux_weight": _NOT_NEGATIVE,
     "batch_size": _POSITIVE,
     "class_weights": _NOT_NEGATIVE,
     "crop": _POSITIVE,
     "decay": Range(0, 1, excluded=(1,)),
+    "encoder_layer_decay": Range(0, 1, excluded=(0,)),
     "encoder_lr_factor": _NOT_NEGATIVE,
     "jitter": _SHARE,
     "jobs": _POSITIVE,

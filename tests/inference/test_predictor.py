@@ -214,5 +214,5 @@ def test_a_checkpoint_of_an_own_network_is_refused_with_the_remedy(
     trainer = tiny.trainer(max_steps=1)
     trainer.fit(Supervised(3, network=tiny.network()), tiny.data())
     trainer.save_checkpoint(tmp_path / "own.ckpt")
-    with pytest.raises(ValueError, match="trained with network=, call Supervised"):
+    with pytest.raises(ValueError, match="trained with, got None; call Supervised"):
         Predictor.from_checkpoint(tmp_path / "own.ckpt")

@@ -47,7 +47,7 @@ def test_loading_a_checkpoint_does_not_read_pretrained_weights(
     torch.save(content, path)
 
     monkeypatch.setattr(
-        "lightning_classmix.modules.supervised.load_pretrained",
+        "lightning_classmix.models.student.load_pretrained",
         lambda *_, **__: pytest.fail("weights are read"),
     )
 

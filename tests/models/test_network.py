@@ -45,19 +45,43 @@ def test_logits_of_lower_resolution_are_upsampled_bilinearly() -> None:
     assert row.tolist() == [0.0, 1.0, 3.0, 4.0]
 
 
-@pytest.mark.parametrize("name", ["encoder", "backbone"])
-def test_the_encoder_is_the_attribute_encoder_or_backbone(name: str) -> None:
-    network = nn.Module()
-    part = nn.Conv2d(3, 3, 1)
-    network.add_module(name, part)
-    assert SegmentationNetwork(network, 3).encoder is part
-    assert SegmentationNetwork(nn.Identity(), 3).encoder is None
+def test_auxiliary_logits_have_the_size_of_the_image() -> None:
+    class TwoHeads(Strict):
+        def forward(self, image: Tensor) -> dict[str, Tensor]:
+            logits: Tensor = self.backbone(image)
+            return {"out": logits, "aux": logits[..., ::2, ::2]}
+
+    network = SegmentationNetwork(TwoHeads(), 5, stride=8, smallest=16)
+    logits, others = network(torch.zeros(2, 3, 17, 31), auxiliary=True)
+    assert [part.shape for part in (logits, *others)] == [(2, 5, 17, 31)] * 2
 
 
-def test_an_output_without_logits_is_refused() -> None:
-    class Tuple(nn.Module):
-        def forward(self, image: Tensor) -> tuple[Tensor]:
-            return (image,)
+def test_an_output_of_another_number_of_classes_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_classes = 4 channels, got 3"):
+        SegmentationNetwork(nn.Identity(), 4)(torch.zeros(1, 3, 4, 4))
 
-    with pytest.raises(TypeError, match=r"network must return logits .* got tuple"):
-        SegmentationNetwork(Tuple(), 3)(torch.zeros(1, 3, 4, 4))
+
+def test_a_network_that_is_no_module_is_refused() -> None:
+    with pytest.raises(TypeError, match="network must be a module, got type"):
+        SegmentationNetwork(nn.Conv2d, 3)  # type: ignore[arg-type]
+
+
+def test_a_lazy_layer_is_refused_until_it_has_a_shape() -> None:
+    lazy = nn.Sequential(nn.LazyConv2d(5, 1))
+    with pytest.raises(ValueError, match=r"lazy parameter 0\.weight; call the network"):
+        SegmentationNetwork(lazy, 5)
+    lazy(torch.zeros(1, 3, 8, 8))
+    assert SegmentationNetwork(lazy, 5)(torch.zeros(1, 3, 8, 8)).shape == (1, 5, 8, 8)
+
+
+def test_a_frozen_encoder_stays_in_eval_mode_without_gradients() -> None:
+    inner = nn.Module()
+    inner.encoder = nn.BatchNorm2d(3)
+    inner.head = nn.BatchNorm2d(3)
+    network = SegmentationNetwork(inner, 3)
+    network.freeze_encoder()
+    for mode in (True, False, True):
+        network.train(mode)
+        assert (inner.encoder.training, inner.head.training) == (False, mode)
+    wanted = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert wanted == {"network.head.weight", "network.head.bias"}

@@ -1,8 +1,10 @@
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import Callback, seed_everything
 from torch import nn
+from torch.nn.utils import spectral_norm
 
 from lightning_classmix import ClassMix
 from lightning_classmix.models.teacher import Teacher
@@ -44,3 +46,42 @@ def test_the_teacher_keeps_its_own_mode(mode: str) -> None:
 def test_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="teacher_mode must be one of eval, train"):
         Teacher(nn.Identity(), mode="training")  # type: ignore[arg-type]
+
+
+def called(network: nn.Module) -> nn.Module:
+    network(torch.zeros(1, 3, 8, 8))
+    return network
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.nn.utils.weight_norm(nn.Conv2d(3, 3, 1)),
+        lambda: called(spectral_norm(nn.Conv2d(3, 3, 1))),
+        lambda: torch.jit.script(tiny.network()),
+        lambda: torch.jit.trace(  # type: ignore[no-untyped-call]
+            tiny.network(), torch.zeros(2, 3, 8, 8)
+        ),
+    ],
+    ids=["weight_norm", "spectral_norm", "script", "trace"],
+)
+def test_networks_that_deepcopy_refuses_are_copied_and_trained(make: Any) -> None:
+    model = module(network=make())
+    start = [value.clone() for value in model.teacher.parameters()]
+    tiny.trainer(max_steps=3).fit(model, tiny.data())
+    assert not any(value.requires_grad for value in model.teacher.parameters())
+    assert any(
+        not torch.equal(*pair)
+        for pair in zip(start, model.teacher.parameters(), strict=True)
+    )
+
+
+def test_a_network_that_cannot_be_copied_is_refused() -> None:
+    network = tiny.network()
+    network.stream = (value for value in ())  # type: ignore[assignment, var-annotated]
+    with pytest.raises(
+        ValueError, match=r"copy\.deepcopy copies, got an error: .*gener"
+    ):
+        module(network=network)

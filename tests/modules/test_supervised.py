@@ -1,3 +1,5 @@
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +81,111 @@ def test_encoder_and_head_have_own_learning_rates_and_norms_no_weight_decay() ->
         "head.weight": (0.1, 0.25),
         "head.bias": (0.1, 0.0),
     }
+
+
+def test_the_blocks_of_an_encoder_have_decreasing_learning_rates() -> None:
+    model = module(
+        network=WithEncoder(), lr=0.8, encoder_lr_factor=0.5, encoder_layer_decay=0.5
+    )
+    rates = {
+        name: group["initial_lr"]
+        for group in groups(model)
+        for name, parameter in model.student.network.named_parameters()
+        if any(parameter is member for member in group["params"])
+    }
+    assert rates == {
+        "encoder.0.weight": 0.2,
+        "encoder.0.bias": 0.2,
+        "encoder.1.weight": 0.4,
+        "encoder.1.bias": 0.4,
+        "head.weight": 0.8,
+        "head.bias": 0.8,
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Found 3 module.s. in eval mode")
+@pytest.mark.parametrize("kind", [Supervised, ClassMix])
+def test_an_encoder_with_learning_rate_factor_zero_is_frozen(kind: type) -> None:
+    model: Any = kind(3, network=WithEncoder(), lr=0.1, encoder_lr_factor=0.0)
+    start = {key: value.clone() for key, value in model.student.state_dict().items()}
+    tiny.trainer(max_steps=3).fit(model, tiny.data())
+    changed = {
+        key.removeprefix("network.")
+        for key, value in model.student.state_dict().items()
+        if not value.equal(start[key])
+    }
+    assert changed == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize("factor", [None, 0.0, 0.5])
+def test_a_network_without_a_backbone_is_told(
+    factor: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = "no backbone was found in Sequential.* name it with backbone="
+    model = module(encoder_lr_factor=factor)
+    with caplog.at_level("INFO"):
+        if factor is None:
+            tiny.trainer(max_steps=1).fit(model, tiny.data())
+            assert re.search(message, caplog.text)
+        else:
+            with pytest.warns(UserWarning, match=message):
+                tiny.trainer(max_steps=1).fit(model, tiny.data())
+
+
+def test_the_backbone_is_named_by_its_attribute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network = tiny.network()
+    model = module(network=network, backbone="0", lr=0.1, encoder_lr_factor=0.5)
+    assert model.backbone is network[0]
+    with caplog.at_level("INFO"):
+        assert {group["initial_lr"] for group in groups(model)} == {0.05, 0.1}
+    assert "no backbone" not in caplog.text
+    with pytest.raises(ValueError, match="backbone must be None without network="):
+        Supervised(3, encoder_weights=None, backbone="encoder")
+
+
+class TwoHeads(WithEncoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.aux_head = nn.Conv2d(4, tiny.CLASSES, 1)
+
+    def forward(self, image: Tensor) -> Any:
+        features = self.encoder(image)
+        return {"out": self.head(features), "aux": self.aux_head(features)}
+
+
+def test_aux_weight_is_the_factor_on_the_loss_of_auxiliary_heads() -> None:
+    model, batch = module(network=TwoHeads(), aux_weight=0.5), tiny.batch()
+    image, label = batch["labeled"].values()
+    loss = model.training_step(batch, 0)["loss"]
+    output = model.student.network(image)
+    expected = functional.cross_entropy(output["out"], label)
+    expected += 0.5 * functional.cross_entropy(output["aux"], label)
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_an_auxiliary_head_is_trained_by_its_weight_or_frozen(weight: float) -> None:
+    network = TwoHeads()
+    start = network.aux_head.weight.clone()
+    model = ClassMix(3, network=network, aux_weight=weight, labeled_only_steps=1)
+    tiny.trainer(max_steps=3).fit(model, tiny.data())
+    assert network.aux_head.weight.requires_grad is (weight > 0)
+    assert network.aux_head.weight.equal(start) is (weight == 0)
+
+
+def test_a_checkpoint_without_its_network_is_one_line(tmp_path: Path) -> None:
+    trainer = tiny.trainer(max_steps=1)
+    trainer.fit(module(network=WithEncoder()), tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    message = (
+        r"^network must be the WithEncoder .*Supervised\.load_from_checkpoint\(.*$"
+    )
+    with pytest.raises(ValueError, match=message) as error:
+        Supervised.load_from_checkpoint(tmp_path / "run.ckpt", encoder="resnet18")
+    assert "\n" not in str(error.value)
+    Supervised.load_from_checkpoint(tmp_path / "run.ckpt", network=WithEncoder())
 
 
 def test_decay_all_applies_weight_decay_to_norms_and_biases() -> None:

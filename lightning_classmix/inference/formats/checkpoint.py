@@ -32,6 +32,7 @@ def write(exported: Exported, folder: Path) -> list[str]:
         "score": exported.metadata["score"],
         "base_seed": exported.checkpoint.get("base_seed", 0),
         "preprocessing": exported.module.preprocessing,
+        "network": getattr(exported.module, "network_class", None),
         "hyper_parameters": arguments | dict.fromkeys(_TRAINING),
         "state_dict": {f"student.{key}": value for key, value in state.items()},
         "class_paths": {

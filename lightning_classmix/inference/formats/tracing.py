@@ -11,7 +11,8 @@ from torch.export import Dim, ExportedProgram
 from torch.nn import functional
 
 from lightning_classmix.inference.formats.exported import Exported
-from lightning_classmix.models.network import SegmentationNetwork, extract_logits
+from lightning_classmix.models.network import SegmentationNetwork
+from lightning_classmix.models.outputs import extract_logits
 from lightning_classmix.models.static_padding import with_static_padding
 
 TOLERANCE = 1e-3
