@@ -94,6 +94,24 @@ def end_epoch(checkpoint: dict[str, Any]) -> None:
     batch["is_last_batch"] = False
 
 
+def repeat_validation(checkpoint: dict[str, Any]) -> None:
+    """Make a checkpoint resume with the validation that is due after its last step.
+
+    For a checkpoint written after that step, before or in the middle of the validation.
+    Lightning would leave it out, or go on with a part of the images.
+    """
+    fit_loop = checkpoint["loops"]["fit_loop"]
+    batch = fit_loop["epoch_loop.batch_progress"]
+    for counts in (batch["total"], batch["current"]):
+        counts["completed"] = counts["processed"]
+    # A validation that has read one batch and has finished none is restarted.
+    read = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+    progress = fit_loop["epoch_loop.val_loop.batch_progress"]
+    progress["total"] |= read
+    progress["current"] |= dict.fromkeys(read, 0)
+    progress["is_last_batch"] = False
+
+
 def adopt_arguments(resumed: torch.optim.Optimizer, new: torch.optim.Optimizer) -> None:
     """Give a resumed optimizer the learning rates and weight decay of a new one.
 

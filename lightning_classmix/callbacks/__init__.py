@@ -6,6 +6,8 @@ from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.pseudo_label_health import PseudoLabelHealth
 from lightning_classmix.callbacks.score_table import ScoreTable
+from lightning_classmix.callbacks.signals import Stopped
+from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
 
 __all__ = [
     "EMATeacher",
@@ -14,4 +16,6 @@ __all__ = [
     "PredictionWriter",
     "PseudoLabelHealth",
     "ScoreTable",
+    "StopOnSignal",
+    "Stopped",
 ]

@@ -31,9 +31,17 @@ class LastCheckpoint(Callback):
     def _save(self, trainer: Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        best: Any = trainer.checkpoint_callback
-        log_dir = trainer.log_dir or trainer.default_root_dir
-        folder = getattr(best, "dirpath", None) or os.path.join(log_dir, "checkpoints")
-        path = os.path.join(folder, "last.ckpt")  # may be an address such as s3://
+        path = last_checkpoint_path(trainer)
         self.path = Path(path)
         trainer.save_checkpoint(path, weights_only=False)
+
+
+def last_checkpoint_path(trainer: Trainer) -> str:
+    """Return where ``last.ckpt`` belongs: a path, or an address such as ``s3://…``.
+
+    That is the folder of ``ModelCheckpoint``, or ``checkpoints`` in the log folder.
+    """
+    best: Any = trainer.checkpoint_callback
+    log_dir = trainer.log_dir or trainer.default_root_dir
+    folder = getattr(best, "dirpath", None) or os.path.join(log_dir, "checkpoints")
+    return os.path.join(folder, "last.ckpt")

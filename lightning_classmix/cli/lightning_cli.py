@@ -12,6 +12,7 @@ from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.pseudo_label_health import PseudoLabelHealth
 from lightning_classmix.callbacks.score_table import ScoreTable
+from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import expand_arguments
 from lightning_classmix.cli.console import print_line
@@ -101,7 +102,7 @@ class ClassMixCLI(LightningCLI):
         defaults: list[Callback] = [ScoreTable(), PredictionWriter()]
         defaults.append(PseudoLabelHealth())
         if config.enable_checkpointing is not False:
-            defaults.append(ModelCheckpoint())
+            defaults += [ModelCheckpoint(), StopOnSignal()]
             if not any(getattr(callback, "save_last", None) for callback in callbacks):
                 defaults.append(LastCheckpoint())
         for callback in defaults:

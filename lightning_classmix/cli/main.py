@@ -32,6 +32,7 @@ def main() -> None:
         return
     # Imported when needed, so that help is quick.
     from lightning_classmix.cli.errors import USER_ERRORS, fail, user_error_message
+    from lightning_classmix.cli.stops import stop_messages
     from lightning_classmix.ops.ranges import similar
 
     known = [*TRAINER_COMMANDS, *COMMANDS]
@@ -42,10 +43,11 @@ def main() -> None:
     for message in _HARMLESS_WARNINGS:
         warnings.filterwarnings("ignore", message)
     try:
-        if command in COMMANDS:
-            _run_command(command, arguments[1:])
-        else:
-            _run_trainer(arguments)
+        with stop_messages(arguments):
+            if command in COMMANDS:
+                _run_command(command, arguments[1:])
+            else:
+                _run_trainer(arguments)
     except USER_ERRORS as error:
         line = user_error_message(error)
         if line is None or os.environ.get("CLASSMIX_TRACEBACK") == "1":

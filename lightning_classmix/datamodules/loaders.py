@@ -1,8 +1,12 @@
 """DataLoaders for training and evaluation."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+from lightning.fabric.utilities.seed import pl_worker_init_function
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lightning_classmix.datasets.samplers import (
@@ -47,6 +51,7 @@ def training_loader(
         pin_memory=pin_memory,
         drop_last=True,
         collate_fn=collate,
+        worker_init_fn=start_worker,
     )
 
 
@@ -72,6 +77,7 @@ def evaluation_loader(
         persistent_workers=num_workers > 0,
         pin_memory=pin_memory,
         collate_fn=collate,
+        worker_init_fn=start_worker,
     )
 
 
@@ -91,6 +97,29 @@ def collate(items: list[dict[str, Any]]) -> Any:
                 " val_batch_size=1 to evaluate"
             )
     return default_collate(items)
+
+
+def start_worker(worker_id: int) -> None:
+    """Let only the main process handle stop signals, which a whole group may receive.
+
+    Ctrl-C, ``timeout`` and SLURM send a signal to the workers too. The main process
+    still needs their batches to finish its step, and ends them afterwards.
+    """
+    if os.environ.get("PL_SEED_WORKERS") == "1":  # what Lightning would do
+        pl_worker_init_function(worker_id)
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_the_main_process, daemon=True).start()
+
+
+def _end_with_the_main_process() -> None:
+    """End this process on SIGTERM of its parent; ignore that of other processes."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 class ResumableLoader(DataLoader[Any]):

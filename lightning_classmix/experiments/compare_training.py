@@ -13,9 +13,10 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
+from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
-from lightning_classmix.experiments.compare_checkpoint import ResumableCheckpoint
+from lightning_classmix.experiments.compare_checkpoint import IntervalCheckpoint
 from lightning_classmix.experiments.compare_data import build_data, split_data
 from lightning_classmix.experiments.compare_run import Run, write_json
 from lightning_classmix.modules.supervised import Supervised
@@ -96,7 +97,8 @@ def _fit(
         if state["global_step"] == run.steps:
             return
     callbacks: list[Callback] = [
-        ResumableCheckpoint(checkpoint, interval=CHECKPOINT_INTERVAL, on_step=on_step)
+        IntervalCheckpoint(checkpoint, interval=CHECKPOINT_INTERVAL, on_step=on_step),
+        StopOnSignal(checkpoint),
     ]
     if run.method.decay is not None:
         callbacks.append(EMATeacher(run.method.decay))

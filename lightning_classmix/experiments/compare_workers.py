@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from lightning_classmix.experiments.compare_checkpoint import SignalFlag, Stopped
+from lightning_classmix.callbacks.signals import SignalFlag, Stopped
 from lightning_classmix.experiments.compare_run import Run
 from lightning_classmix.experiments.compare_training import execute
 
@@ -52,9 +52,12 @@ def execute_all(
         threads_before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            for run in waiting:
-                execute(run, lambda step, run=run: on_step(run, step))  # type: ignore
-                on_step(run, None)
+            with SignalFlag() as flag:  # between the trainings
+                for run in waiting:
+                    execute(run, lambda step, run=run: on_step(run, step))  # type: ignore
+                    on_step(run, None)
+                    if flag.number is not None:
+                        raise Stopped(flag.number, run.setup.out)
         finally:
             torch.set_num_threads(threads_before)
         return
@@ -78,7 +81,7 @@ def execute_all(
                         _check_exit(run, process)
                         on_step(run, None)
                 if flag.number is not None:
-                    raise Stopped(flag.number)
+                    raise Stopped(flag.number, runs[0].setup.out)
         finally:
             for _, process in workers.values():
                 process.terminate()
@@ -117,8 +120,6 @@ def _work(run: Run, threads: int, sender: Connection) -> None:
 
     try:
         execute(run, report)
-    except Stopped as stop:
-        raise SystemExit(128 + stop.number) from None
     except Exception as error:
         lines = [*traceback.format_exception(error), f"{error}\n"]
         (run.folder / _ERROR_FILE).write_text("".join(lines))

@@ -1,6 +1,7 @@
 """Compare Supervised with ClassMix on generated street scenes."""
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from rich.table import Table
 from torch import Tensor
 
 from lightning_classmix import ops
+from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
+from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.colors import to_colors, to_picture
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
 from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE
@@ -35,25 +38,35 @@ def demo(
 
     Both start from the same random weights and use the same labeled scenes, the same
     augmentation and the same number of steps, each with its best learning rate. Writes
-    ``results.json`` and ``report.png``.
+    ``results.json`` and ``report.png``. After a stop signal the same call continues
+    from ``checkpoints``, which is deleted at the end.
 
     Args:
         seed: Seed for the scenes, the labeled subset, the weights and the training.
         out: Folder for the results; created if it does not exist.
         steps: Optimizer steps of each method.
+
+    Raises:
+        Stopped: If a signal stopped the training.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     data = StreetScenesDataModule(
         labeled=6, unlabeled=300, val=0, test=500, size=(64, 96), seed=seed
     )
+    checkpoints = folder / "checkpoints"
     modules: dict[str, Any] = {}
     scores: dict[str, Mapping[str, float]] = {}
-    minutes: dict[str, float] = {}
+    minutes: dict[str, float | None] = {}
     for name, (method, lr) in METHODS.items():
+        checkpoint = checkpoints / f"{name}-seed-{seed}-steps-{steps}.ckpt"
+        resumed = checkpoint.exists()
         start = time.perf_counter()
-        module, trainer = train(method, lr, data, seed=seed, steps=steps)
-        minutes[name] = round((time.perf_counter() - start) / 60, 2)
+        module, trainer = train(
+            method, lr, data, seed=seed, steps=steps, checkpoint=checkpoint
+        )
+        elapsed = round((time.perf_counter() - start) / 60, 2)
+        minutes[name] = None if resumed else elapsed
         scores[name] = trainer.test(module, data, verbose=False)[0]
         modules[name] = module
 
@@ -61,6 +74,7 @@ def demo(
     results |= {"seed": seed, "steps": steps, "minutes": minutes}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     _save_picture(folder / "report.png", data, modules)
+    shutil.rmtree(checkpoints)
     console = Console()
     console.print(_table(results))
     console.print(f"Written: {folder / 'results.json'}, {folder / 'report.png'}")
@@ -73,6 +87,7 @@ def train(
     *,
     seed: int,
     steps: int,
+    checkpoint: Path | None = None,
 ) -> tuple[Supervised, Trainer]:
     """Train one method on street scenes, from the random weights of ``seed``.
 
@@ -82,6 +97,8 @@ def train(
         data: The scenes.
         seed: Decides the weights and all that is random in training.
         steps: Optimizer steps.
+        checkpoint: File to resume from if it exists; written at the end and after a
+            stop signal. None writes no file.
 
     Returns:
         The module, and the Trainer that trained it.
@@ -99,8 +116,13 @@ def train(
         limit_val_batches=0,
         logger=False,
         enable_checkpointing=False,
+        callbacks=[] if checkpoint is None else [StopOnSignal(checkpoint)],
+        plugins=[AtomicCheckpointIO()],
     )
-    trainer.fit(module, data)
+    resumed = checkpoint is not None and checkpoint.exists()
+    trainer.fit(module, data, ckpt_path=checkpoint if resumed else None)
+    if checkpoint is not None:
+        trainer.save_checkpoint(checkpoint)
     return module, trainer
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from lightning_classmix import CamVidDataModule, StreetScenesDataModule
+from lightning_classmix.callbacks.signals import Stopped
 from lightning_classmix.experiments import compare_training, compare_workers
 from lightning_classmix.experiments.compare import compare
-from lightning_classmix.experiments.compare_checkpoint import Stopped
 from lightning_classmix.experiments.compare_data import (
     build_data,
     draw_lists,
