@@ -13,6 +13,7 @@ _HARMLESS_WARNINGS = (
     "(?s).*was deprecated in v4",  # Lightning's use of jsonargparse
     "(?s).*JsonargparseDeprecationWarning",
     "The '.*_dataloader' does not have many workers",  # the user's choice
+    "Total length of `list` across ranks is zero",  # training without validation
     "The number of training batches",  # short runs log nothing
     "The dirpath has changed",  # a resumed run has its own folder
     "Image size .* exceeds limit",  # Pillow's advice for images over 89 megapixels

@@ -86,9 +86,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         self.predict_folder = predict
         self.split = None if split is None else str(split)
         self.save_hyperparameters(ignore=["transform"], logger=False)
-        for name, value in self.hparams.items():  # checkpoints hold plain values
-            if isinstance(value, Path):
-                self.hparams[name] = str(value)
+        self.simplify_hyperparameters()
         if self.transform is not None:
             self.hparams["transform"] = plain_pipeline(self.transform)
         self._checked: set[str] = set()

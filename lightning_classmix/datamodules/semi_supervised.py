@@ -1,35 +1,29 @@
 """LightningDataModule that pairs a labeled with an unlabeled dataset."""
 
-import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import CombinedLoader, rank_zero_info, rank_zero_warn
-from torch.utils.data import DataLoader, Dataset
+from lightning.pytorch.utilities import CombinedLoader, rank_zero_warn
+from torch.utils.data import DataLoader
 
-from lightning_classmix.datamodules.loaders import evaluation_loader, training_loader
+from lightning_classmix.datamodules.evaluation import EvaluationDataModule
+from lightning_classmix.datamodules.loaders import training_loader
+from lightning_classmix.datamodules.reproduction import DataReproduction
+from lightning_classmix.datasets.preprocessing import Preprocessing
 from lightning_classmix.datasets.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Pipeline,
-    Transform,
     make_pipeline,
     read_pipeline,
     training_pipeline,
 )
-from lightning_classmix.datasets.views import (
-    EvaluationView,
-    PredictionView,
-    Source,
-    TrainingView,
-)
+from lightning_classmix.datasets.views import Source, TrainingView
 from lightning_classmix.ops.ranges import check_ranges
 
 
-class SemiSupervisedDataModule(LightningDataModule):
+class SemiSupervisedDataModule(EvaluationDataModule):
     """Pair a labeled with an unlabeled dataset.
 
     An epoch is one pass over the unlabeled dataset: ``len(unlabeled) //
@@ -54,9 +48,6 @@ class SemiSupervisedDataModule(LightningDataModule):
         size: Height and width in pixels to which all images are resized; None keeps
             their size. Training labels are resized too; labels of validation and test
             keep their size, at which scores are computed.
-        resize_labels: Resize labels of validation and test to ``size`` too, with the
-            nearest pixel, to reproduce papers that score so. Float tensors are used
-            unchanged.
         crop: Height and width in pixels of random training crops; None uses whole
             images, which must then have one size.
         scale: Smallest and largest factor by which a training image is resized before
@@ -67,8 +58,6 @@ class SemiSupervisedDataModule(LightningDataModule):
             than 1 or 3 channels get none either.
         mean: Channel means for normalization, each in [0, 1].
         std: Channel standard deviations for normalization, each in (0, 1].
-        mark_padding: Exclude pixels that the crop padded in unlabeled images from
-            pseudo-labels, masks and loss. In labels they are void in any case.
         batch_size: Number of labeled images in a batch.
         unlabeled_batch_size: Number of unlabeled images in a batch, at least 2; None
             uses ``batch_size``.
@@ -82,10 +71,11 @@ class SemiSupervisedDataModule(LightningDataModule):
         num_classes: Number of classes, C.
         class_names: Names of the classes.
         palette: Colors of the classes, RGB in [0, 255].
+        reproduction: Settings that only serve to reproduce published results.
 
     Raises:
         ValueError: If a dataset is too small, an argument is out of its range, or
-            ``resize_labels`` is given without ``size``.
+            labels are to be resized without ``size``.
 
     Example:
         >>> images = [(torch.zeros(3, 8, 8), torch.zeros(8, 8).long())] * 4
@@ -106,14 +96,12 @@ class SemiSupervisedDataModule(LightningDataModule):
         predict: Source | None = None,
         transform: Pipeline | dict[str, Any] | str | None = None,
         size: tuple[int, int] | None = None,
-        resize_labels: bool = False,
         crop: tuple[int, int] | None = None,
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
         jitter: float = 0.25,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
-        mark_padding: bool = True,
         batch_size: int = 4,
         unlabeled_batch_size: int | None = None,
         val_batch_size: int = 1,
@@ -123,52 +111,44 @@ class SemiSupervisedDataModule(LightningDataModule):
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
         palette: Sequence[tuple[int, int, int]] | None = None,
+        reproduction: DataReproduction | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            val=val,
+            test=test,
+            predict=predict,
+            preprocessing=Preprocessing(size, tuple(mean), tuple(std)),
+            reproduction=reproduction,
+            val_batch_size=val_batch_size,
+            num_workers=num_workers,
+            num_classes=num_classes,
+            class_names=class_names,
+            palette=palette,
+        )
         check_ranges(
-            size=size,
             crop=crop,
             scale=scale,
             jitter=jitter,
             batch_size=batch_size,
-            val_batch_size=val_batch_size,
             steps_per_epoch=steps_per_epoch,
-            num_workers=num_workers,
         )
         if scale[0] > scale[1]:
             raise ValueError(f"scale must be 0 < smallest <= largest, got {scale}")
-        if resize_labels and size is None:
-            raise ValueError(
-                "resize_labels must be False without a size, got True; give size"
-            )
         if isinstance(transform, str):
             transform = read_pipeline(transform)
         elif isinstance(transform, dict):
             transform = make_pipeline(transform)
         self.labeled = labeled
         self.unlabeled = unlabeled
-        self.val = val
-        self.test = test
-        self.predict = predict
         self.transform: Pipeline | None = transform
-        self.size = size
-        self.resize_labels = resize_labels
         self.crop = crop
         self.scale = scale
         self.flip = flip
         self.jitter = jitter
-        self.mean = mean
-        self.std = std
-        self.mark_padding = mark_padding
         self.batch_size = batch_size
         self._unlabeled_batch_size = unlabeled_batch_size
-        self.val_batch_size = val_batch_size
         self.steps_per_epoch = steps_per_epoch
-        self.num_workers = num_workers
         self.seed = seed
-        self._num_classes = num_classes
-        self._class_names = class_names
-        self._palette = palette
         self._base_seed: int | None = None
         if unlabeled is not None:
             check_ranges(unlabeled_batch_size=self.unlabeled_batch_size)
@@ -179,35 +159,10 @@ class SemiSupervisedDataModule(LightningDataModule):
         given = self._unlabeled_batch_size
         return self.batch_size if given is None else given
 
-    @property
-    def num_classes(self) -> int | None:
-        """Number of classes, C."""
-        return self._num_classes
-
-    @property
-    def class_names(self) -> Sequence[str] | None:
-        """Names of the classes."""
-        return self._class_names
-
-    @property
-    def palette(self) -> Sequence[tuple[int, int, int]] | None:
-        """Colors of the classes, RGB in [0, 255]."""
-        return self._palette
-
     def setup(self, stage: str) -> None:
         """Check the datasets of a stage, and share the base seed between ranks."""
-        kind = str(getattr(stage, "value", stage))
-        dataset = getattr(self, {"fit": "val", "validate": "val"}.get(kind, kind))
-        resized = self.resize_labels and self.size and kind != "predict"
-        if resized and self.size and dataset is not None:
-            height, width = self.size
-            rank_zero_info(
-                f"labels of validation and test are resized to {height} x {width}:"
-                " scores are not those at the size of the files"
-            )
-        if kind != "fit":
-            if dataset is None:
-                raise ValueError(f"there must be images to {kind}, got none")
+        super().setup(stage)
+        if str(getattr(stage, "value", stage)) != "fit":
             return
         if not len(self.labeled):
             raise ValueError("labeled must hold at least 1 image, got 0")
@@ -262,7 +217,9 @@ class SemiSupervisedDataModule(LightningDataModule):
         )
         view = TrainingView(
             source,
-            self._transform(pipeline),
+            self.preprocessing.transform(
+                pipeline, mark_padding=self.reproduction.mark_padding
+            ),
             labeled=labeled,
             seed=self._base_seed,
         )
@@ -274,56 +231,6 @@ class SemiSupervisedDataModule(LightningDataModule):
             num_workers=self.num_workers,
             **self._rank_options(),
         )
-
-    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the validation loader; an empty list without such a dataset."""
-        view = partial(EvaluationView, resize_labels=self.resize_labels)
-        return self._evaluation_loader(view, self.val, self.val_batch_size)
-
-    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the test loader; an empty list without such a dataset."""
-        view = partial(EvaluationView, resize_labels=self.resize_labels)
-        return self._evaluation_loader(view, self.test, self.val_batch_size)
-
-    def predict_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Return the prediction loader; an empty list without such a dataset."""
-        return self._evaluation_loader(PredictionView, self.predict, 1)
-
-    def _evaluation_loader(
-        self,
-        view: Callable[[Source, Transform], Dataset[Any]],
-        source: Source | None,
-        batch_size: int,
-    ) -> DataLoader[Any] | list[Any]:
-        if source is None:
-            # Lightning warns of an empty list; training without validation is allowed.
-            warnings.filterwarnings("ignore", "Total length of `list` across ranks")
-            return []
-        return evaluation_loader(
-            view(source, self._transform()),
-            batch_size=batch_size,
-            num_workers=self.num_workers,
-            **self._rank_options(),
-        )
-
-    def _transform(self, pipeline: Pipeline | None = None) -> Transform:
-        return Transform(
-            pipeline,
-            size=self.size,
-            mean=self.mean,
-            std=self.std,
-            mark_padding=self.mark_padding,
-        )
-
-    def _rank_options(self) -> dict[str, Any]:
-        """Return number of devices, rank and ``pin_memory`` for a loader."""
-        if self.trainer is None:
-            return {"devices": 1, "rank": 0, "pin_memory": False}
-        return {
-            "devices": self.trainer.world_size,
-            "rank": self.trainer.global_rank,
-            "pin_memory": self.trainer.strategy.root_device.type == "cuda",
-        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return the base seed, which a resumed run must share."""

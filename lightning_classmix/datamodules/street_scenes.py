@@ -67,6 +67,7 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
             **kwargs,
         )
         self.save_hyperparameters(logger=False)
+        self.simplify_hyperparameters()
         self.counts, self.pool = (labeled, unlabeled), pool
         self._drawn = False
 

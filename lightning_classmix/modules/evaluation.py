@@ -1,7 +1,7 @@
 """Validation, test and prediction with one or more segmentation networks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from torchmetrics.aggregation import MeanMetric
 
 from lightning_classmix import batches, ops
 from lightning_classmix.callbacks.compatibility import warn_of_other_lightning
+from lightning_classmix.datasets.preprocessing import Preprocessing
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.metrics import (
     ClassMetric,
@@ -101,12 +102,8 @@ class EvaluationModule(LightningModule):
         if isinstance(reproduction, dict):  # as a checkpoint holds it
             reproduction = Reproduction(**reproduction)
         self.reproduction = reproduction or Reproduction()
-        self.preprocessing: dict[str, Any] = {
-            "size": None,
-            "mean": list(mean),
-            "std": list(std),
-        }
-        """Resizing and normalization of the images, as plain values for checkpoints.
+        self.preprocessing = Preprocessing(mean=tuple(mean), std=tuple(std))
+        """Resizing and normalization of the images.
 
         Taken from the data module of the last run, if it has attributes of these names.
         """
@@ -133,10 +130,10 @@ class EvaluationModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Create the metrics of this run; take the preprocessing of its data."""
         data = getattr(self.trainer, "datamodule", None)
-        for name in self.preprocessing:
-            value = getattr(data, name, None)
-            if value is not None:
-                self.preprocessing[name] = list(value)
+        names = [field.name for field in fields(Preprocessing)]
+        given = {name: getattr(data, name, None) for name in names}
+        known = {name: value for name, value in given.items() if value is not None}
+        self.preprocessing = replace(self.preprocessing, **known)
         self.metrics = nn.ModuleDict(
             {
                 f"{part}_{network}": self.configure_metrics()
@@ -149,7 +146,7 @@ class EvaluationModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the preprocessing of the images."""
-        checkpoint["preprocessing"] = self.preprocessing
+        checkpoint["preprocessing"] = asdict(self.preprocessing)
 
     def on_train_end(self) -> None:
         """Note the step of the weights, for later evaluations."""
@@ -158,7 +155,8 @@ class EvaluationModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the preprocessing of the images; note the step of the checkpoint."""
         self._weights_step = checkpoint.get("global_step", 0)
-        self.preprocessing = checkpoint.get("preprocessing", self.preprocessing)
+        if "preprocessing" in checkpoint:
+            self.preprocessing = Preprocessing(**checkpoint["preprocessing"])
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the class scores of the network that is meant for prediction.

@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from lightning_classmix import ops
 from lightning_classmix.datasets.image_io import read_image
-from lightning_classmix.datasets.transforms import Transform
 
 if TYPE_CHECKING:
     from lightning_classmix.modules.evaluation import EvaluationModule
@@ -167,13 +166,13 @@ def predict_image(
         ``probabilities`` the class probabilities, float32 ``(C, H, W)``. On the CPU.
     """
     pixels = to_array(image, module.in_channels)
-    transform = Transform(**module.preprocessing)
+    transform = module.preprocessing.transform()
     window = window or module.window
 
     def normalize(crop: NDArray[np.uint8]) -> Tensor:
         return transform(crop)["image"].to(module.device)
 
-    if window is None or module.preprocessing["size"] is not None:
+    if window is None or module.preprocessing.size is not None:
         logits = module.predict_logits(normalize(pixels)[None], module.evaluate)
         return _full_size(logits, pixels.shape[:2], probabilities)
 

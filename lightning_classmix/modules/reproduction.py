@@ -9,7 +9,7 @@ from lightning_classmix.ops.ranges import check_ranges
 class Reproduction:
     """Details of published training code that we do not recommend.
 
-    The data modules have a group of the same name for their part.
+    The data modules have a group of the same purpose, `DataReproduction`.
 
     Args:
         decay_all: Apply weight decay to biases and normalization parameters too.

@@ -1,4 +1,5 @@
 import os
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_classmix import SemiSupervisedDataModule, Supervised
+from lightning_classmix.datamodules.reproduction import DataReproduction
 from tests import tiny
 
 
@@ -254,7 +256,10 @@ def test_prediction_goes_through_the_loader() -> None:
         ({"num_workers": -1}, "num_workers must be at least 0, got -1"),
         ({"crop": (0, 8)}, r"crop must be at least 1, got \(0, 8\)"),
         ({"size": (8, 0)}, r"size must be at least 1, got \(8, 0\)"),
-        ({"resize_labels": True}, "resize_labels must be False without a size, got"),
+        (
+            {"reproduction": DataReproduction(resize_labels=True)},
+            "resize_labels must be False without a size, got",
+        ),
         ({"scale": (0.0, 1.0)}, r"scale must be .* got \(0.0, 1.0\)"),
         ({"scale": (2.0, 1.0)}, r"scale must be .* got \(2.0, 1.0\)"),
         ({"jitter": 1.5}, r"jitter must be in \[0, 1\], got 1.5"),
@@ -278,7 +283,7 @@ def evaluated(**options: Any) -> Any:
 def test_labels_to_evaluate_on_keep_their_size_unless_told_to_follow(part: str) -> None:
     sizes = {}
     for resize_labels in (False, True):
-        data = evaluated(size=(12, 16), resize_labels=resize_labels)
+        data = evaluated(size=(12, 16), reproduction=DataReproduction(resize_labels))
         batch = next(iter(getattr(data, f"{part}_dataloader")()))
         assert batch["image"].shape == (1, 3, 12, 16)
         sizes[resize_labels] = tuple(batch["label"].shape)
@@ -296,12 +301,17 @@ def test_labels_that_are_resized_are_told_of_once_at_the_setup_of_each_stage(
     for stage, count in (("fit", 1), ("validate", 1), ("test", 1), ("predict", 0)):
         for resize_labels in (False, True):
             caplog.clear()
-            evaluated(size=(12, 16), resize_labels=resize_labels).setup(stage)
+            evaluated(
+                size=(12, 16), reproduction=DataReproduction(resize_labels)
+            ).setup(stage)
             messages = [record.message for record in caplog.records]
             assert messages.count(told) == (count if resize_labels else 0)
     caplog.clear()
     SemiSupervisedDataModule(
-        Rows(), batch_size=2, size=(12, 16), resize_labels=True
+        Rows(),
+        batch_size=2,
+        size=(12, 16),
+        reproduction=DataReproduction(resize_labels=True),
     ).setup("fit")  # nothing is scored
     assert told not in caplog.messages
 
@@ -342,7 +352,11 @@ def test_images_are_normalized_in_the_order_red_green_blue() -> None:
 
 @pytest.mark.parametrize("mark_padding", [False, True])
 def test_crops_are_padded_with_the_mean_color(mark_padding: bool) -> None:
-    data = colored(crop=(24, 24), scale=(1.0, 1.0), mark_padding=mark_padding)
+    data = colored(
+        crop=(24, 24),
+        scale=(1.0, 1.0),
+        reproduction=DataReproduction(mark_padding=mark_padding),
+    )
     (batch,) = first_batches(data)
     label, valid = batch["labeled"]["label"], batch["unlabeled"]["valid"]
     assert ((label == 255).sum((1, 2)) == 24 * 24 - 6 * 8).all()
@@ -367,7 +381,7 @@ def test_float_tensors_are_used_unchanged() -> None:
         pairs,
         predict=[image for image, _ in pairs],
         batch_size=4,
-        mark_padding=False,
+        reproduction=DataReproduction(mark_padding=False),
         crop=(4, 4),
     )
     (batch,) = first_batches(data)
@@ -376,3 +390,10 @@ def test_float_tensors_are_used_unchanged() -> None:
     for loader in (data.val_dataloader(), data.predict_dataloader()):
         images += [item["image"][0] for item in loader]
     assert {tuple(image.flatten().tolist()) for image in images} == given
+
+
+def test_loading_data_adds_no_warning_filter() -> None:
+    data = tiny.data()
+    filters = len(warnings.filters)
+    assert data.val_dataloader() == []
+    assert len(warnings.filters) == filters

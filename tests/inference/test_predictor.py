@@ -100,7 +100,7 @@ def test_a_checkpoint_is_loaded_with_its_preprocessing(tmp_path: Path) -> None:
     trainer.fit(module, data)
     trainer.save_checkpoint(tmp_path / "run.ckpt")
     predictor = Predictor.from_checkpoint(tmp_path / "run.ckpt", device="cpu")
-    assert predictor.module.preprocessing["size"] == [20, 20]
+    assert predictor.module.preprocessing.size == (20, 20)
     file = root / "val/images/v0.png"
     assert torch.equal(predictor(file), module.predict(file))
 

@@ -1,6 +1,7 @@
 """The export format ``checkpoint``: a checkpoint of one network, for inference."""
 
 import inspect
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def write(exported: Exported, folder: Path) -> list[str]:
         "global_step": exported.metadata["step"],
         "score": exported.metadata["score"],
         "base_seed": exported.checkpoint.get("base_seed", 0),
-        "preprocessing": exported.module.preprocessing,
+        "preprocessing": asdict(exported.module.preprocessing),
         "network": getattr(exported.module, "network_class", None),
         "hyper_parameters": arguments | dict.fromkeys(_TRAINING),
         "state_dict": {f"student.{key}": value for key, value in state.items()},

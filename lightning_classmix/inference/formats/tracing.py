@@ -120,7 +120,7 @@ def any_size_or_one(
     if difference <= TOLERANCE:
         return None, difference
     module = exported.module
-    height, width = module.preprocessing["size"] or module.window or _FIXED
+    height, width = module.preprocessing.size or module.window or _FIXED
     rank_zero_warn(
         f"{type(exported.network.network).__name__} can be exported{target} for one"
         f" image size only, here {height} x {width}: {reason}"
