@@ -9,14 +9,17 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lightning_classmix.callbacks.last_checkpoint import LastCheckpoint
+from lightning_classmix.callbacks.pictures import Pictures
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.pseudo_label_health import PseudoLabelHealth
 from lightning_classmix.callbacks.score_table import ScoreTable
 from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
+from lightning_classmix.callbacks.validation_record import ValidationRecord
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import expand_arguments
 from lightning_classmix.cli.console import print_line
 from lightning_classmix.cli.errors import fail
+from lightning_classmix.cli.loggers import run_loggers
 from lightning_classmix.cli.parser import Parser
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.modules.supervised import Supervised
@@ -99,8 +102,13 @@ class ClassMixCLI(LightningCLI):
         config = self._get(self.config_init, "trainer")
         given = config.callbacks or []
         callbacks = given if isinstance(given, list) else [given]
-        defaults: list[Callback] = [ScoreTable(), PredictionWriter()]
-        defaults.append(PseudoLabelHealth())
+        defaults: list[Callback] = [
+            ScoreTable(),
+            PredictionWriter(),
+            PseudoLabelHealth(),
+            Pictures(),
+            ValidationRecord(),
+        ]
         if config.enable_checkpointing is not False:
             defaults += [ModelCheckpoint(), StopOnSignal()]
             if not any(getattr(callback, "save_last", None) for callback in callbacks):
@@ -109,6 +117,7 @@ class ClassMixCLI(LightningCLI):
             if not any(isinstance(other, type(callback)) for other in callbacks):
                 callbacks.append(callback)
         config.callbacks = callbacks
+        config.logger = run_loggers(config.logger, config.default_root_dir)
         plugins = config.plugins or []
         plugins = list(plugins) if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):

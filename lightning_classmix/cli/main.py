@@ -17,6 +17,7 @@ _HARMLESS_WARNINGS = (
     "The number of training batches",  # short runs log nothing
     "The dirpath has changed",  # a resumed run has its own folder
     "Image size .* exceeds limit",  # Pillow's advice for images over 89 megapixels
+    "Experiment logs directory",  # metrics.csv joins the other files of the run
     "(?s)Be aware that when using `ckpt_path`",  # evaluation needs no callbacks
 )
 

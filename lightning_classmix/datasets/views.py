@@ -65,7 +65,7 @@ class TrainingView(Dataset[dict[str, Tensor]]):
         return {"image": sample["image"], kept: sample[kept]}
 
 
-class EvaluationView(Dataset[dict[str, Tensor]]):
+class EvaluationView(Dataset[dict[str, Any]]):
     """A data set to be evaluated on: images are transformed, labels keep their size.
 
     Args:
@@ -83,16 +83,25 @@ class EvaluationView(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Return ``image``, float ``(C, H', W')``, and ``label``, int64 ``(H, W)``."""
-        image, label = _parts(self.source[index], index, labeled=True)
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return ``image``, float ``(C, H', W')``, and ``label``, int64 ``(H, W)``.
+
+        An item with a ``name`` keeps it.
+        """
+        item = self.source[index]
+        image, label = _parts(item, index, labeled=True)
         # A tensor may have been resized already, but then its label had to be, too.
         if isinstance(image, np.ndarray) or self.resize_labels:
             _check_size(image, label, index)
         followed = label if self.resize_labels else None
         sample = _sample(self.transform, image, followed, seed=0)
         whole = torch.as_tensor(label).long()
-        return {"image": sample["image"], "label": sample.get("label", whole)}
+        named = (
+            {"name": item["name"]}
+            if isinstance(item, Mapping) and "name" in item
+            else {}
+        )
+        return {"image": sample["image"], "label": sample.get("label", whole), **named}
 
 
 class PredictionView(Dataset[dict[str, Any]]):
