@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +18,9 @@ from lightning_classmix.models.deeplabv2 import (
     CaffeResNet101,
     DeepLabV2,
 )
+from lightning_classmix.models.dpt import AnyPatchDPT
 from lightning_classmix.models.network import SegmentationNetwork
-from lightning_classmix.models.pretrained import load_pretrained
+from lightning_classmix.models.pretrained import any_size_options, load_pretrained
 from lightning_classmix.models.probe import keep_modes
 from lightning_classmix.models.small_unet import SmallUNet
 from lightning_classmix.ops.ranges import check_known
@@ -88,15 +90,15 @@ def build_model(
         RuntimeError,
         TypeError,
     ) as error:
-        # The assertions of timm without a message concern the output stride.
-        reason = str(error) or "it cannot be dilated"
+        reason = _explain(name, error)
         raise ValueError(
             f"model {name!r} cannot be built with encoder {encoder!r}: {reason}"
         ) from error
     # DeepLab-v2 and the small U-Net accept images of any size.
     stride = 1 if name in ("deeplabv2", "small_unet") else network.encoder.output_stride
     if name == "dpt":  # its decoder halves the last features once more
-        stride = math.lcm(stride, 32)
+        own = isinstance(network, AnyPatchDPT)
+        stride = 2 * stride if own else math.lcm(stride, 32)
     padded = SegmentationNetwork(network, num_classes, stride=stride)
     padded.smallest = _smallest_side(padded, name, encoder, in_channels)
     if encoder_weights is not None:
@@ -163,12 +165,30 @@ def _build(
             encoder, in_channels, weights=None, output_stride=8
         )
         return DeepLabV2(features, features.out_channels[-1], num_classes, **options)
-    # Vision transformers accept images of one size only, unless this option is set.
-    more = {"dynamic_img_size": True} if name == "dpt" else {}
-    network: nn.Module = smp.create_model(
-        name, encoder, None, in_channels, num_classes, **(more | dict(options))
-    )
+    arguments: dict[str, Any] = {
+        "encoder_name": encoder,
+        "encoder_weights": None,
+        "in_channels": in_channels,
+        "classes": num_classes,
+        **any_size_options(name, encoder),
+        **options,
+    }
+    patch = re.search(r"patch(\d+)", encoder)
+    if name == "dpt" and patch and int(patch[1]).bit_count() > 1:
+        return AnyPatchDPT(**arguments)
+    network: nn.Module = smp.MODEL_ARCHITECTURES_MAPPING[name](**arguments)
     return network
+
+
+def _explain(name: str, error: Exception) -> str:
+    """Return why a network cannot be built, with a remedy where there is one."""
+    # The assertions of timm without a message concern the output stride.
+    reason = str(error) or "it cannot be dilated"
+    if "downsampling pattern" in reason and name != "deeplabv2":
+        return f"{reason} Use model 'dpt' for a vision transformer"
+    if "unexpected keyword argument 'dynamic_img_size'" in reason:
+        return "it is not a vision transformer that accepts images of any size"
+    return reason
 
 
 @torch.no_grad()

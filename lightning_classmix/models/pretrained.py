@@ -8,6 +8,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 from lightning.pytorch.utilities import rank_zero_info
 from timm.models import adapt_input_conv
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import nn
 
 from lightning_classmix.models.deeplabv2 import CAFFE_RESNET
@@ -71,6 +72,23 @@ def load_pretrained(
         model.encoder.load_state_dict(source.state_dict())
 
 
+def any_size_options(name: str, encoder: str) -> dict[str, Any]:
+    """Return the options with which an encoder of timm accepts images of any size.
+
+    For ``dpt``, they leave out the classifier too.
+
+    Args:
+        name: Architecture that the encoder is built for.
+        encoder: Name of the encoder.
+    """
+    options: dict[str, Any] = {}
+    if encoder.startswith("tu-") and "swin" in encoder:
+        options["strict_img_size"] = False
+    elif name == "dpt":
+        options["dynamic_img_size"] = True
+    return options | ({"num_classes": 0} if name == "dpt" else {})
+
+
 def _local_file(encoder_weights: str) -> Path | None:
     """Return the file that ``encoder_weights`` is the path of, if it is a path."""
     path = Path(encoder_weights)
@@ -109,7 +127,9 @@ def _published_encoder(
     if name != "deeplabv2":
         parameters = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[name]).parameters
         depth = options.get("encoder_depth", parameters["encoder_depth"].default)
-        more = {key: options[key] for key in options if key not in parameters}
+        more = any_size_options(name, encoder) | {
+            key: options[key] for key in options if key not in parameters
+        }
     try:
         if encoder.startswith("tu-"):
             return type(like)(
@@ -134,6 +154,9 @@ def _load_encoder_file(encoder: nn.Module, path: Path) -> None:
     """Load a file into an encoder, without the classifier in the file."""
     state = read_state(path, "encoder_weights")
     own = encoder.state_dict()
+    inner = getattr(encoder, "model", None)
+    if isinstance(inner, VisionTransformer):  # resizes the position embedding
+        state = checkpoint_filter_fn(state, inner)
     deeper = {f"model.{key}": value for key, value in state.items()}
     if not state.keys() & own.keys() and deeper.keys() & own.keys():
         state = deeper  # smp holds timm's encoders one level deeper

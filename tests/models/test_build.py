@@ -25,6 +25,8 @@ def test_every_model_takes_images_of_any_size(name: str) -> None:
         ("segformer", "mit_b0"),
         ("upernet", "efficientnet-b0"),
         ("dpt", "tu-vit_tiny_patch16_224"),
+        ("unet", "tu-swin_tiny_patch4_window7_224"),
+        ("upernet", "tu-swinv2_cr_tiny_224"),
     ],
 )
 def test_encoders_of_every_library_work(name: str, encoder: str) -> None:
@@ -60,8 +62,8 @@ def test_an_unknown_model_is_refused_with_similar_names() -> None:
     [
         ("deeplabv3", "vgg11", "do not support dilated mode"),
         ("dpt", "resnet18", "Only Timm encoders"),
-        ("unet", "tu-swin_tiny_patch4_window7_224", "doesn't match model"),
-        ("unet", "tu-vit_tiny_patch16_224", "Unsupported model"),
+        ("dpt", "tu-convnext_atto", "not a vision transformer that accepts images"),
+        ("unet", "tu-vit_tiny_patch16_224", "Use model 'dpt' for a vision transfo"),
     ],
 )
 def test_a_model_that_cannot_be_combined_with_an_encoder_is_refused(
