@@ -20,6 +20,10 @@ COMMANDS = {
         "lightning_classmix.cli.check",
         "Read a dataset and report its content and faults.",
     ),
+    "convert": (
+        "lightning_classmix.cli.convert",
+        "Convert COCO, LabelMe and other annotations to folders.",
+    ),
     "split": (
         "lightning_classmix.cli.split",
         "Write the list of labeled images to a file.",

@@ -80,6 +80,8 @@ def _run_command(command: str, arguments: list[str]) -> None:
         arguments = module.list_arguments(arguments)
     elif command == "predict-images":
         arguments = module.input_arguments(arguments)
+    elif command == "convert":
+        arguments = module.convert_arguments(arguments)
     elif command in ("check", "split"):
         from lightning_classmix.cli.arguments import expand_data_arguments
 

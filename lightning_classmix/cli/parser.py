@@ -19,6 +19,7 @@ class Parser(LightningArgumentParser):
         """Print what is wrong in one line, and exit with status 2."""
         if not self.exit_on_error:
             super().error(message, ex)
+        message = re.sub(r"\bfrom_\b", "from", message)
         sys.stderr.write(f"{message}\n")
         line = shorten_parser_error(
             message,
@@ -31,6 +32,7 @@ class Parser(LightningArgumentParser):
     def format_help(self, *formatter: Any) -> str:
         """Return the help without lists of hundreds of classes."""
         text = super().format_help(*formatter)
+        text = text.replace("--from_", "--from")  # a keyword of Python
         return re.sub(r",\s+known\s+subclasses:[^)]{1500,}\)", ")", text)
 
 

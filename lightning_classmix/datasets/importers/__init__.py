@@ -1,0 +1,1 @@
+"""Importers of annotation formats, for ``classmix convert``."""
