@@ -8,6 +8,7 @@ A page is one script: its blocks run in order, in one folder and one Python name
   ``<!-- parse only: REASON -->`` only parses its commands.
 """
 
+import json
 import re
 import shlex
 import sys
@@ -91,6 +92,13 @@ def make_workspace(folder: Path, text: str) -> None:
         make_folder(folder / "FOLDER")
     if "NEW_IMAGES" in text:
         save_pair(folder / "NEW_IMAGES/new.png", None)
+    if "LABELME" in text:
+        corners = [(4, 4), (20, 4), (20, 16)]
+        for index in range(8):
+            save_pair(folder / f"LABELME/{index}.jpg", None)
+            shapes = [{"label": "roof", "points": corners}]
+            content = {"imagePath": f"{index}.jpg", "shapes": shapes}
+            (folder / f"LABELME/{index}.json").write_text(json.dumps(content))
     if "SCANS" in text:
         for path in make_folder(folder / "SCANS").rglob("labels/*.png"):
             values = np.array([0, 100, 200], np.uint8)[np.asarray(Image.open(path))]
