@@ -78,6 +78,7 @@ def test_classmix_trains_and_predicts_with_dinov2() -> None:
     assert module.predict(torch.rand(3, 30, 41)).shape == (30, 41)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", [DINOV2, "tu-vit_small_patch14_reg4_dinov2"])
 def test_a_file_of_dinov2_is_loaded_at_another_size(
     encoder: str, tmp_path: Path
