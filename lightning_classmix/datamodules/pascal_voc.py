@@ -10,7 +10,7 @@ from torchvision.datasets import VOCSegmentation
 from lightning_classmix.colors import default_palette
 from lightning_classmix.datamodules.files import FileDataModule
 from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.splits import list_of
+from lightning_classmix.datasets.splits import training_names
 from lightning_classmix.ops import VOID
 
 BASE = "VOCdevkit/VOC2012"
@@ -152,7 +152,7 @@ class PascalVOCDataModule(FileDataModule):
                 # A line may hold image and label with their folders and suffixes.
                 names = [Path(line.split()[0]).stem for line in lines if line.strip()]
                 return self._pairs(names, "SegmentationClassAug", str(path))
-        names = list_of("pascal_voc")
+        names = training_names("pascal_voc")
         return self._pairs(names, "SegmentationClassAug", "the list of train_aug")
 
     def _require(self, name: str, remedy: str) -> None:

@@ -1,4 +1,4 @@
-"""Choose the labeled images: drawn subsets, named splits, list files."""
+"""Read and write splits: published splits and list files of labeled images."""
 
 import os
 import re
@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-
-import numpy as np
 
 from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
 
@@ -20,34 +18,47 @@ _FILE = re.compile(
 )
 
 
-def named_splits(dataset: str) -> dict[str, list[str]]:
-    """Return the labeled images of the splits in wide use, in their order.
-
-    ``olsson2021/0`` and so on are whole permutations: the first N are labeled. The
-    ``unimatch/…`` are the labeled images alone, their names say how many.
+def named_splits(dataset: str) -> list[str]:
+    """Return the names of the published splits of a dataset, such as ``unimatch/1_8``.
 
     Args:
         dataset: ``cityscapes`` or ``pascal_voc``.
+    """
+    folder = _LISTS / dataset
+    files = sorted(folder.glob("*/*.txt"))
+    return [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+
+
+def published_split(dataset: str, name: str) -> list[str]:
+    """Return the labeled images of a published split, in its order.
+
+    ``olsson2021/0`` and so on are permutations of all images, stored as indices: the
+    first N are labeled. The ``unimatch/...`` splits hold the labeled images only.
+
+    Args:
+        dataset: ``cityscapes`` or ``pascal_voc``.
+        name: Name from `named_splits`.
 
     Source:
-        github.com/WilhelmT/ClassMix (the indices of Cityscapes refer there to the order
-        of a directory walk, here to the sorted list); github.com/LiheYoung/UniMatch.
+        github.com/WilhelmT/ClassMix (its indices for Cityscapes refer to the order of a
+        directory walk, here to the sorted list); github.com/LiheYoung/UniMatch.
     """
-    with np.load(_LISTS / f"{dataset}.npz") as lists:
-        names = lists["names"].astype(str)
-        return {
-            name: names[lists[name]].tolist() for name in lists.files if "/" in name
-        }
+    lines = (_LISTS / dataset / f"{name}.txt").read_text().split()
+    if not all(line.isdecimal() for line in lines):
+        return lines
+    names = training_names(dataset)
+    return [names[int(line)] for line in lines]
 
 
-def list_of(dataset: str) -> list[str]:
-    """Return the names of all training images that ``named_splits`` is about, sorted.
+def training_names(dataset: str) -> list[str]:
+    """Return the names of all training images of a dataset, sorted.
 
-    For ``pascal_voc`` these are the 10,582 of the augmented set.
+    For ``pascal_voc`` these are the 10,582 images of the augmented set.
+
+    Args:
+        dataset: ``cityscapes`` or ``pascal_voc``.
     """
-    with np.load(_LISTS / f"{dataset}.npz") as lists:
-        names: list[str] = lists["names"].astype(str).tolist()
-        return names
+    return (_LISTS / dataset / "names.txt").read_text().split()
 
 
 def write_split(path: Path, names: Iterable[str]) -> None:
@@ -63,22 +74,25 @@ def read_split(
     """Return which images are labeled by a split, in its order.
 
     Args:
-        split: Name of a split of ``dataset``, or path of a list file. That has an image
-            on each line: its name, with or without folder and suffix, alone or before
-            its label; or its index in ``names``, where no line is a name. Lines that
-            begin with ``#`` are left out.
+        split: Name of a published split of ``dataset``, or path of a list file. Each
+            line of the file holds the name of an image, with or without folder and
+            suffix, alone or before its label. If no line is a name, the lines are
+            indices in ``names``. Lines that begin with ``#`` are ignored.
         names: Names of all images that have labels, without suffixes.
-        dataset: Set whose named splits are known, if any.
+        dataset: Dataset whose published splits are accepted by name; None for none.
+
+    Returns:
+        Indices of the labeled images.
 
     Raises:
-        FileNotFoundError: If there is neither such a name nor such a file.
-        ValueError: If the list is empty, or names an image twice or unknown.
+        FileNotFoundError: If there is no such split and no such file.
+        ValueError: If the list is empty, or has an image twice or an unknown image.
     """
-    known = named_splits(dataset) if dataset else {}
-    if split in known:
-        lines = known[split]
+    known = named_splits(dataset) if dataset else []
+    if dataset and split in known:
+        lines = published_split(dataset, split)
     elif Path(split).is_file():
-        # A disk may hold names that are no UTF-8, and then the list must, too.
+        # File names, and so the list, may not be valid UTF-8.
         text = Path(split).read_text(encoding="utf-8-sig", errors="surrogateescape")
         lines = [line.strip() for line in text.split("\n")]
         lines = [line for line in lines if line and not line.startswith("#")]
@@ -88,18 +102,18 @@ def read_split(
     if not lines:
         raise ValueError(f"split must name images, got none in {split}")
 
-    places = _places(names)
-    found = [_place(line, places) for line in lines]
+    indices = _index_names(names)
+    found = [_find_image(line, indices) for line in lines]
     if {*found} == {None} and all(line.isdecimal() for line in lines):
         found = [int(line) if int(line) < len(names) else None for line in lines]
-    unknown = [line for line, place in zip(lines, found, strict=True) if place is None]
+    unknown = [line for line, index in zip(lines, found, strict=True) if index is None]
     if unknown:
         raise ValueError(
             f"a split must name images that have labels, got {len(unknown)} others in"
             f" {split}, such as {', '.join(unknown[:3])}"
         )
-    order = [place for place in found if place is not None]
-    twice = {names[place] for place, count in Counter(order).items() if count > 1}
+    order = [index for index in found if index is not None]
+    twice = {names[index] for index, count in Counter(order).items() if count > 1}
     if twice:
         raise ValueError(
             f"a split must name each image once, got {len(twice)} more often in"
@@ -129,30 +143,30 @@ def check_resumed_split(before: Iterable[str], now: Iterable[str]) -> None:
         )
 
 
-def _places(names: Sequence[str]) -> dict[str, int]:
-    """Return the index of each name, by the whole of it and by its unique last part."""
-    ends = [_bare(name).rpartition("/")[2] for name in names]
+def _index_names(names: Sequence[str]) -> dict[str, int]:
+    """Return the index of each name, by the full name and by its unique last part."""
+    ends = [_short_name(name).rpartition("/")[2] for name in names]
     counts = Counter(ends)
-    places = {end: index for index, end in enumerate(ends) if counts[end] == 1}
+    indices = {end: index for index, end in enumerate(ends) if counts[end] == 1}
     for index, name in enumerate(names):
-        places[name] = places[_bare(name)] = index
-    return places
+        indices[name] = indices[_short_name(name)] = index
+    return indices
 
 
-def _place(line: str, places: Mapping[str, int]) -> int | None:
-    """Return the image that a line tells: by itself, its first name, or an end."""
-    # A blank ends a name, but not within that of a file, such as "image (2).png".
+def _find_image(line: str, indices: Mapping[str, int]) -> int | None:
+    """Return the index of the image that a line of a list names; None if unknown."""
+    # A blank ends a name, except in a file name such as "image (2).png".
     first = re.split(r"[,\s]", line)[0]
     file = _FILE.match(line)
     for name in (line, file[1] if file else first, first, os.path.splitext(first)[0]):
-        parts = _bare(name).split("/")
+        parts = _short_name(name).split("/")
         for start in range(len(parts)):
-            place = places.get("/".join(parts[start:]))
-            if place is not None:
-                return place
+            index = indices.get("/".join(parts[start:]))
+            if index is not None:
+                return index
     return None
 
 
-def _bare(name: str) -> str:
-    """Return a name without what Cityscapes adds to tell images from labels."""
+def _short_name(name: str) -> str:
+    """Return a name without the ending of Cityscapes images."""
     return name.removesuffix("_leftImg8bit")

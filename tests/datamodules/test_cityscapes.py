@@ -9,7 +9,7 @@ from PIL import Image
 
 from lightning_classmix import CityscapesDataModule, ops
 from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.splits import list_of, named_splits
+from lightning_classmix.datasets.splits import published_split, training_names
 from tests.images import CITY_IMAGES, make_cityscapes, save_pair
 
 # labels.py of cityscapesscripts: the ids that have a trainId, in their order.
@@ -102,8 +102,10 @@ def test_there_are_nineteen_classes_with_names_and_colors() -> None:
 
 
 def test_a_named_split_is_taken_by_its_names(tmp_path: Path) -> None:
-    listed = named_splits("cityscapes")["unimatch/1_30"]
-    others = [name for name in list_of("cityscapes") if name not in listed][::800]
+    listed = published_split("cityscapes", "unimatch/1_30")
+    others = [name for name in training_names("cityscapes") if name not in listed][
+        ::800
+    ]
     make_cityscapes(tmp_path, train=[*others, *listed], size=(4, 4))
     data = made(tmp_path, split="unimatch/1_30")
     assert {*names(data.labeled)} == {*listed}
@@ -118,13 +120,13 @@ def test_a_permutation_counts_in_the_sorted_list(
 ) -> None:
     root = Path("unread")
     data = unread(root, 3, split="olsson2021/0")
-    known = list_of("cityscapes")
+    known = training_names("cityscapes")
     images = [f"{n.partition('_')[0]}/{n}_leftImg8bit.png" for n in known]
     pool = ImageFiles([root / image for image in images], root=root)
     monkeypatch.setattr(type(data), "listed", Files(pool))
     chosen = [known[index] for index in data.choose()]
     assert chosen[0] == "monchengladbach_000000_035364"
-    assert chosen == named_splits("cityscapes")["olsson2021/0"][:3]
+    assert chosen == published_split("cityscapes", "olsson2021/0")[:3]
 
 
 def test_a_split_of_images_that_are_not_there_is_refused(tmp_path: Path) -> None:

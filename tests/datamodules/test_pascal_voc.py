@@ -10,7 +10,7 @@ from PIL import Image
 from lightning_classmix import PascalVOCDataModule, ops
 from lightning_classmix.colors import default_palette
 from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.splits import list_of, named_splits
+from lightning_classmix.datasets.splits import published_split, training_names
 from tests.images import make_voc
 
 BASE = "VOCdevkit/VOC2012"
@@ -108,7 +108,7 @@ def test_without_a_list_train_aug_is_the_common_one(tmp_path: Path) -> None:
     make_voc(tmp_path, listed=False)
     listed = unread(tmp_path).listed
     assert len(listed.faults) + len(listed.labeled) == 10582
-    assert f"{list_of('pascal_voc')[0]}.jpg" in listed.faults[0]
+    assert f"{training_names('pascal_voc')[0]}.jpg" in listed.faults[0]
     with pytest.raises(
         ValueError, match=r"an image of the list of train_aug must exist"
     ):
@@ -129,12 +129,12 @@ def test_counts_and_shares_are_of_the_training_images(
 def test_a_named_split_is_taken_by_its_names(
     monkeypatch: pytest.MonkeyPatch, split: str
 ) -> None:
-    known, root = list_of("pascal_voc"), Path("unread")
+    known, root = training_names("pascal_voc"), Path("unread")
     data = unread(root, split=split, labeled=50)
     pool = ImageFiles([root / f"{name}.jpg" for name in known], root=root)
     monkeypatch.setattr(type(data), "listed", Files(pool))
     chosen = [known[index] for index in data.choose()]
-    assert chosen == named_splits("pascal_voc")[split][:50]
+    assert chosen == published_split("pascal_voc", split)[:50]
 
 
 def test_missing_files_are_faults(tmp_path: Path) -> None:

@@ -393,7 +393,7 @@ def test_float_tensors_are_used_unchanged() -> None:
 
 
 def test_loading_data_adds_no_warning_filter() -> None:
-    data = tiny.data()
+    data = SemiSupervisedDataModule(tiny.pairs(2), batch_size=2)
     filters = len(warnings.filters)
     assert data.val_dataloader() == []
     assert len(warnings.filters) == filters

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from lightning_classmix.datasets.splits import (
-    list_of,
     named_splits,
+    published_split,
     read_split,
+    training_names,
 )
 
 SHARED = Path(__file__).parents[3] / "shared" / "splits"
@@ -41,7 +42,8 @@ NAMES = ["a/x", "a/y", "b/x", "b/z", "c d/photo", "c d/photo (2)", "c d/photo 3.
 def test_named_splits_hold_as_many_images_as_they_say(
     dataset: str, count: int, counts: dict[str, int]
 ) -> None:
-    names, splits = list_of(dataset), named_splits(dataset)
+    names = training_names(dataset)
+    splits = {name: published_split(dataset, name) for name in named_splits(dataset)}
     assert names == sorted({*names})
     assert len(names) == count
     unimatch = {f"unimatch/{name}": size for name, size in counts.items()}
@@ -63,9 +65,10 @@ def original_lines(name: str) -> list[str]:
 @pytest.mark.parametrize(
     ("dataset", "lists"), [("cityscapes", "cityscapes"), ("pascal_voc", "pascal")]
 )
-def test_unimatch_lists_are_those_of_their_authors(dataset: str, lists: str) -> None:
-    names = list_of(dataset)
-    for name, split in named_splits(dataset).items():
+def test_unimatch_lists_equal_those_of_their_authors(dataset: str, lists: str) -> None:
+    names = training_names(dataset)
+    for name in named_splits(dataset):
+        split = published_split(dataset, name)
         source, _, part = name.partition("/")
         if source == "unimatch":
             file = SHARED / f"labeled/{lists}_{part}.txt"
@@ -84,12 +87,13 @@ def test_unimatch_lists_are_those_of_their_authors(dataset: str, lists: str) -> 
         ("pascal_voc", "voc_train_aug", "olsson2021_voc_aug"),
     ],
 )
-def test_olsson_lists_are_those_of_their_authors(
+def test_olsson_lists_equal_those_of_their_authors(
     dataset: str, listed: str, lists: str
 ) -> None:
     names = [*filter(None, original_lines(listed))]
-    assert sorted(names) == list_of(dataset)
-    for name, split in named_splits(dataset).items():
+    assert sorted(names) == training_names(dataset)
+    for name in named_splits(dataset):
+        split = published_split(dataset, name)
         source, _, part = name.partition("/")
         if source == "olsson2021":
             places = filter(None, original_lines(f"{lists}_{part}"))
@@ -127,11 +131,13 @@ def chosen(tmp_path: Path, *lines: str, names: list[str] = NAMES) -> list[str]:
         ("photo 3.old.tif", "c d/photo 3.old"),
     ],
 )
-def test_an_image_is_told_in_any_way(tmp_path: Path, line: str, name: str) -> None:
+def test_a_line_may_name_an_image_in_many_forms(
+    tmp_path: Path, line: str, name: str
+) -> None:
     assert chosen(tmp_path, line) == [name]
 
 
-def test_cityscapes_images_are_told_with_and_without_their_ending(
+def test_cityscapes_images_are_named_with_or_without_their_ending(
     tmp_path: Path,
 ) -> None:
     names = ["ulm/ulm_1_leftImg8bit", "ulm/ulm_2_leftImg8bit"]
@@ -219,9 +225,11 @@ def test_a_split_that_is_neither_name_nor_file_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["", "_leftImg8bit"])
 def test_a_named_split_is_found_in_images_in_folders(ending: str) -> None:
-    names = [f"{name.split('_')[0]}/{name}{ending}" for name in list_of("cityscapes")]
+    names = [
+        f"{name.split('_')[0]}/{name}{ending}" for name in training_names("cityscapes")
+    ]
     order = read_split("unimatch/1_30", names, dataset="cityscapes")
-    expected = named_splits("cityscapes")["unimatch/1_30"]
+    expected = published_split("cityscapes", "unimatch/1_30")
     assert [names[index].split("/")[1] for index in order] == [
         f"{name}{ending}" for name in expected
     ]
