@@ -27,17 +27,17 @@ def training_loader(
     rank: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[Any]:
-    """Return a loader of full batches, ``steps`` an epoch, shuffled anew every pass.
+    """Return a loader of full batches, shuffled at each pass over the dataset.
 
     Args:
-        view: The data set.
-        steps: Batches of an epoch, per device.
-        batch_size: Images of a batch, per device.
-        seed: Base of the random order, the same on all ranks.
-        num_workers: Worker processes; 0 loads in the main process.
-        devices: Number of ranks that share the data set.
+        view: Training dataset.
+        steps: Number of batches in an epoch, per device.
+        batch_size: Number of images in a batch, per device.
+        seed: Seed of the order, the same on all ranks.
+        num_workers: Number of worker processes; 0 loads in the main process.
+        devices: Number of ranks that share the dataset.
         rank: Rank of this process.
-        pin_memory: Whether batches go on to a GPU.
+        pin_memory: Whether batches are copied to a GPU.
     """
     sampler = InfiniteShuffleSampler(
         view, length=steps * batch_size, seed=seed, num_replicas=devices, rank=rank
@@ -64,9 +64,17 @@ def evaluation_loader(
     rank: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[Any]:
-    """Return a loader that goes through a data set once, in order.
+    """Return a loader of one pass over a dataset, in order.
 
-    On several devices each image is on one of them.
+    On several devices, each image is loaded by one of them.
+
+    Args:
+        view: Dataset to evaluate or predict.
+        batch_size: Number of images in a batch.
+        num_workers: Number of worker processes; 0 loads in the main process.
+        devices: Number of ranks that share the dataset.
+        rank: Rank of this process.
+        pin_memory: Whether batches are copied to a GPU.
     """
     share = UnpaddedDistributedSampler(view, num_replicas=devices, rank=rank)
     return DataLoader(
@@ -82,7 +90,7 @@ def evaluation_loader(
 
 
 def collate(items: list[dict[str, Any]]) -> Any:
-    """Stack items to a batch.
+    """Combine items into a batch.
 
     Raises:
         ValueError: If their images or labels differ in size.
@@ -92,7 +100,7 @@ def collate(items: list[dict[str, Any]]) -> Any:
         if len(shapes) > 1:
             sizes = ", ".join(f"{shape[-2]} x {shape[-1]}" for shape in sorted(shapes))
             raise ValueError(
-                f"the {key}s of a batch must have one size (height x width), got"
+                f"the {key}s of a batch must have the same size (height x width), got"
                 f" {sizes}; set crop or size to train,"
                 " val_batch_size=1 to evaluate"
             )
@@ -123,17 +131,17 @@ def _end_with_the_main_process() -> None:
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A DataLoader that keeps the position of its sampler in a checkpoint.
+    """DataLoader whose position is saved in checkpoints and restored by Lightning.
 
-    Lightning saves and restores the state; batches count when they are handed out, not
-    when a worker prepares them. Takes the keyword arguments of ``DataLoader``.
+    A batch is counted when it is yielded, not when a worker prepares it. Accepts the
+    keyword arguments of ``DataLoader``.
     """
 
     consumed = 0
     _resumed: tuple[int, int] | None = None  # (epoch, batches consumed in it)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Yield the batches of the sampler's epoch that were not consumed before."""
+        """Yield the batches of the epoch that were not consumed before."""
         self.consumed = 0
         if isinstance(self.sampler, InfiniteShuffleSampler):
             if self._resumed is not None and self._resumed[0] == self.sampler.epoch:
@@ -149,5 +157,5 @@ class ResumableLoader(DataLoader[Any]):
         return {"epoch": getattr(self.sampler, "epoch", 0), "consumed": self.consumed}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue behind the batches that ``state`` counts as consumed."""
+        """Continue after the batches that ``state`` counts as consumed."""
         self._resumed = state["epoch"], state["consumed"]

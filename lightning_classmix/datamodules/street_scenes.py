@@ -9,24 +9,24 @@ from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataMod
 from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE, StreetScenes
 from lightning_classmix.datasets.subsets import covering_order
 
-_VAL, _TEST = 1_000_000, 2_000_000  # numbers of the first scenes: the sets are disjoint
+_VAL, _TEST = 1_000_000, 2_000_000  # first scene numbers, so that sets are disjoint
 
 
 class StreetScenesDataModule(SemiSupervisedDataModule):
     """Generated street scenes, a few of them labeled.
 
     Seven classes: sky, building, road, sidewalk, tree, car, person. The labeled scenes
-    show every class as soon as their number allows it. No image is read from anywhere:
-    for trying things out, for demos and tests.
+    are chosen to contain every class. No file is read or downloaded: for first steps,
+    demos and tests.
 
     Args:
         labeled: Number of labeled scenes.
         unlabeled: Number of unlabeled scenes; 0 for `Supervised`.
-        val: Number of scenes to validate on; 0 for none.
-        test: Number of scenes to test on; 0 for none.
-        size: Height and width in pixels.
-        seed: Of the scenes and of the choice of the labeled ones.
-        val_batch_size: Scenes a step of validation and test.
+        val: Number of validation scenes; 0 for none.
+        test: Number of test scenes; 0 for none.
+        size: Height and width of the scenes in pixels.
+        seed: Seed of the scenes and of the choice of labeled scenes.
+        val_batch_size: Number of scenes in a batch of validation and test.
         kwargs: Further arguments of `SemiSupervisedDataModule`.
 
     Example:
@@ -50,14 +50,18 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
     ) -> None:
         pool = StreetScenes(labeled + unlabeled, size=size, seed=seed)
         rest = range(labeled, labeled + unlabeled)
-        seen = StreetScenes(val, size=size, seed=seed, first=_VAL) if val else None
-        unseen = StreetScenes(test, size=size, seed=seed, first=_TEST) if test else None
+        val_scenes = (
+            StreetScenes(val, size=size, seed=seed, first=_VAL) if val else None
+        )
+        test_scenes = (
+            StreetScenes(test, size=size, seed=seed, first=_TEST) if test else None
+        )
         super().__init__(
             labeled=Subset(pool, range(labeled)),
             unlabeled=Subset(pool, rest) if unlabeled else None,
-            val=seen,
-            test=unseen,
-            predict=unseen,
+            val=val_scenes,
+            test=test_scenes,
+            predict=test_scenes,
             size=None,
             num_classes=len(CLASS_NAMES),
             class_names=CLASS_NAMES,
@@ -72,7 +76,7 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
         self._drawn = False
 
     def setup(self, stage: str) -> None:
-        """Choose the labeled scenes, the first time that the training sets are due."""
+        """Choose the labeled scenes at the first ``setup('fit')``."""
         if stage == "fit" and not self._drawn:
             classes = np.arange(len(CLASS_NAMES))
             present = np.array(

@@ -14,13 +14,16 @@ from lightning_classmix.datasets.paths import Paths
 
 
 class ImageFiles(Dataset[dict[str, Any]]):
-    """Images on a disk, with their labels if they have any.
+    """Image files, with or without label files.
 
     Args:
-        images: Files of the images.
-        labels: Files of their labels, in the same order; None for unlabeled images.
-        label_map: What the raw values of the labels mean.
+        images: Paths of the images.
+        labels: Paths of their labels, in the same order; None for unlabeled images.
+        label_map: Class of each raw value in the labels; None keeps raw values.
         root: Folder that the names of the images are relative to.
+
+    Raises:
+        ValueError: If there are more or fewer labels than images.
     """
 
     def __init__(
@@ -36,8 +39,8 @@ class ImageFiles(Dataset[dict[str, Any]]):
             labels = Paths(labels)
         if labels is not None and len(labels) != len(self.images):
             raise ValueError(
-                f"labels must be as many as images, got {len(labels)} for"
-                f" {len(self.images)}"
+                f"labels must be as many as images, got {len(labels)} labels for"
+                f" {len(self.images)} images"
             )
         self.labels, self.label_map, self.root = labels, label_map, root
 
@@ -45,7 +48,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         return len(self.images)
 
     def name(self, index: int) -> str:
-        """Return the file of an image, relative to ``root``, without its suffix."""
+        """Return the path of an image relative to ``root``, without suffix."""
         return stem(self.images[index], self.root)
 
     def names(self) -> list[str]:
@@ -53,12 +56,12 @@ class ImageFiles(Dataset[dict[str, Any]]):
         return [stem(path, self.root) for path in self.images.strings()]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``image``, RGB, ``name``, and any ``label``, uint8 ``(H, W)``.
+        """Return ``image``, RGB, ``name``, and ``label``, uint8 ``(H, W)``, if any.
 
         Raises:
             FileNotFoundError: If a file is missing.
             ValueError: If a file cannot be read, image and label differ in size, or a
-                raw value has no class; it names the file.
+                raw value has no class; the file is named.
         """
         item: dict[str, Any] = {"image": read_image(self.images[index])}
         if self.labels is not None:
@@ -73,27 +76,30 @@ class ImageFiles(Dataset[dict[str, Any]]):
     def raw_label(self, index: int) -> NDArray[np.integer]:
         """Return the raw values of a label, ``(H, W)``."""
         if self.labels is None:
-            raise TypeError("raw_label must be of labeled images, got unlabeled ones")
+            raise TypeError("images must have labels, got unlabeled images")
         return read_label(self.labels[index])
 
     def check_size(
         self, index: int, image: Sequence[int], label: Sequence[int]
     ) -> None:
-        """Raise a ValueError if a label has not the size of its image.
+        """Check that a label has the size of its image.
 
         Args:
-            index: Which image it is.
+            index: Index of the image.
             image: Width and height of the image.
             label: Height and width of its label.
+
+        Raises:
+            ValueError: If they differ; both files are named.
         """
         width, height = image
         rows, columns = label
         if (height, width) == (rows, columns):
             return
         turned = (height, width) == (columns, rows)
-        hint = "; is the image turned by its EXIF data only?" if turned else ""
+        hint = "; is the image rotated by its EXIF data only?" if turned else ""
         raise ValueError(
-            "an image and its label must have one size (height x width), got"
+            "an image and its label must have the same size (height x width), got"
             f" {height} x {width} in {self.images[index]} and {rows} x {columns} in"
             f" {self.labels and self.labels[index]}{hint}"
         )
@@ -101,7 +107,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
     def take(
         self, indices: Sequence[int], label_map: LabelMap | None = None
     ) -> "ImageFiles":
-        """Return some of the images in the given order, labels by ``label_map``."""
+        """Return the images of ``indices``, in that order, with another label map."""
         return ImageFiles(
             self.images.take(indices),
             None if self.labels is None else self.labels.take(indices),
@@ -111,11 +117,11 @@ class ImageFiles(Dataset[dict[str, Any]]):
 
 
 class Files(NamedTuple):
-    """What a folder holds, by what it is for."""
+    """Files of a dataset by set."""
 
     labeled: ImageFiles
     unlabeled: ImageFiles | None = None
     val: ImageFiles | None = None
     test: ImageFiles | None = None
     faults: Sequence[str] = ()
-    """Files that lack their partner, and the like; each names its file."""
+    """Error messages, each with the name of a file, such as of missing labels."""

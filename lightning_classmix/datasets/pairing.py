@@ -20,16 +20,18 @@ from lightning_classmix.datasets.paths import Paths
 def pair_up(
     images: Paths, folder: Path, label_folder: Path
 ) -> tuple[ImageFiles, list[str]]:
-    """Find the label of every image: the same place and stem, in another folder.
+    """Find the label of every image: the file of the same name in another folder.
+
+    Names are compared without suffix, but with subfolders.
 
     Args:
-        images: Files of the images.
-        folder: Folder that they lie in.
-        label_folder: Folder that their labels lie in.
+        images: Paths of the images.
+        folder: Folder of the images.
+        label_folder: Folder of the labels.
 
     Returns:
-        The pairs, and every fault with its file: an image without a label, a label
-        without an image, two images or two labels of one name, a label with loss.
+        The pairs, and a fault for each image without a label, label without an image,
+        images or labels with equal names, and label with lossy compression.
 
     Raises:
         FileNotFoundError: If a folder is missing.
@@ -38,7 +40,7 @@ def pair_up(
     found = _by_stem(images, folder)
     labels = _by_stem(list_images(label_folder), label_folder)
     faults = [*_lossy(path for paths in labels.values() for path in paths)]
-    faults += _namesakes("an image", found) + _namesakes("a label", labels)
+    faults += _equal_names("images", found) + _equal_names("labels", labels)
     faults += [
         f"an image must have a label, got {paths[0]} without {label_folder / name}.png"
         for name, paths in found.items()
@@ -61,21 +63,21 @@ def pair_up(
 def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]]:
     """Read a list of images and their labels: ``image,label`` on each line.
 
-    The label is empty, or left out, where there is none; a tab does for the comma, and
-    a blank between two names of image files. Lines that begin with ``#`` and a
-    first one that says ``image`` are left out.
+    The label may be empty or missing. A tab may replace the comma, and so may a blank
+    between two names of image files. Lines that begin with ``#`` and a first line that
+    begins with ``image`` are ignored.
 
     Args:
-        path: The list, a CSV or text file.
-        root: Folder that the names in it are relative to.
+        path: Path of the list, a CSV or text file.
+        root: Folder that the names in the list are relative to.
 
     Returns:
-        The labeled images, the unlabeled ones, and every fault with its file: one
-        that is missing or occurs twice, a label with loss.
+        Labeled images, unlabeled images, and a fault for each file that is missing or
+        listed twice, and for each label with lossy compression.
 
     Raises:
         FileNotFoundError: If there is no such list.
-        ValueError: If it names no image.
+        ValueError: If the list names no image.
     """
     lines = list(_rows(path))
     if not lines:
@@ -92,7 +94,7 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
             if count > 1
         ]
     missing = _missing([*rows, *filter(None, rows.values())])
-    faults += [f"a file in {path} must be there, got no {name}" for name in missing]
+    faults += [f"a file in {path} must exist, got no {name}" for name in missing]
     lossy = {*filter(_is_lossy, rows.values())}
     faults += [*_lossy(sorted(lossy))]
     broken = {*missing, *lossy}
@@ -110,7 +112,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"a list of images must be a file, got {path}")
     begun = False
-    # A disk may hold names that are no UTF-8, and then the list must, too.
+    # File names, and so the list, may not be valid UTF-8.
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         for row in csv.reader(file):
             cells = [cell.strip() for cell in row]
@@ -126,7 +128,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _halves(line: str) -> list[str]:
-    """Take a line without a comma apart, at its tab or its only telling blank."""
+    """Split a line without a comma at its tabs, or at a blank between two files."""
     if "\t" in line:
         return [half.strip() for half in line.split("\t")]
     halves = line.split()
@@ -136,14 +138,15 @@ def _halves(line: str) -> list[str]:
 
 
 def _missing(paths: Iterable[str]) -> list[str]:
-    """Return the files that are not there, in order; every folder is asked once."""
+    """Return the files that do not exist, in order; each folder is listed once."""
     folders: dict[str, set[str]] = {}
     missing = []
     for path in dict.fromkeys(paths):
-        place, name = os.path.split(path)
-        if place not in folders:
-            folders[place] = {*os.listdir(place)} if os.path.isdir(place) else set()
-        if name not in folders[place]:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            is_folder = os.path.isdir(folder)
+            folders[folder] = {*os.listdir(folder)} if is_folder else set()
+        if name not in folders[folder]:
             missing.append(path)
     return missing
 
@@ -154,8 +157,8 @@ def _is_lossy(path: str) -> bool:
 
 def _lossy(paths: Iterable[str]) -> Iterator[str]:
     return (
-        f"a label must be a file of {', '.join(LABEL_SUFFIXES)}, which have no loss,"
-        f" got {path}"
+        f"a label must have the suffix {', '.join(LABEL_SUFFIXES)} (lossless), got"
+        f" {path}"
         for path in paths
         if _is_lossy(path)
     )
@@ -169,7 +172,7 @@ def images_in(folder: Path) -> ImageFiles:
         ValueError: If it holds no image, or images that differ in their suffix only.
     """
     files = ImageFiles(list_images(folder), root=folder)
-    raise_faults(_namesakes("an image", _by_stem(files.images, folder)))
+    raise_faults(_equal_names("images", _by_stem(files.images, folder)))
     return files
 
 
@@ -181,20 +184,20 @@ def without_labels(files: ImageFiles | None) -> ImageFiles | None:
     """
     if files is None:
         return None
-    raise_faults(_namesakes("an image", _by_stem(files.images, files.root)))
+    raise_faults(_equal_names("images", _by_stem(files.images, files.root)))
     return ImageFiles(files.images, root=files.root)
 
 
-def _namesakes(thing: str, found: dict[str, list[str]]) -> list[str]:
+def _equal_names(kind: str, found: dict[str, list[str]]) -> list[str]:
     return [
-        f"{thing} must have a name of its own, got {' and '.join(paths)}"
+        f"{kind} must have different names, got {' and '.join(paths)}"
         for paths in found.values()
         if len(paths) > 1
     ]
 
 
 def _by_stem(paths: Paths, folder: Path) -> dict[str, list[str]]:
-    """Gather files by their place in a folder, without suffix."""
+    """Return the files by their name in a folder, without suffix."""
     stems: dict[str, list[str]] = {}
     for path in paths.strings():
         stems.setdefault(stem(path, folder), []).append(path)

@@ -10,10 +10,10 @@ import torch
 
 
 class Paths(Sequence[Path]):
-    """Paths of files, one behind the other in one tensor.
+    """Sequence of file paths, stored in one tensor.
 
-    Worker processes share tensors, whether they are forked or spawned. A list of
-    strings or paths they would copy, item by item, as they read it.
+    Worker processes share tensors, whether they are forked or spawned. They would copy
+    a list of strings or paths, item by item, as they read it.
 
     Args:
         paths: The paths, in order.
@@ -34,9 +34,9 @@ class Paths(Sequence[Path]):
         return len(self._ends) - 1
 
     def __getitem__(self, index: int) -> Path:  # type: ignore[override]
-        """Return one path; an index from the end is negative, a slice is no index."""
-        place = range(len(self))[index]
-        start, end = self._ends[place : place + 2].tolist()
+        """Return a path; negative indices count from the end, slices do not work."""
+        position = range(len(self))[index]
+        start, end = self._ends[position : position + 2].tolist()
         return Path(os.fsdecode(self._text[start:end].numpy().tobytes()))
 
     def __iter__(self) -> Iterator[Path]:
@@ -44,15 +44,15 @@ class Paths(Sequence[Path]):
         return map(Path, self.strings())
 
     def strings(self) -> Iterator[str]:
-        """Yield the paths as strings, which is quicker than as objects."""
+        """Yield the paths as strings, which is faster than as `Path` objects."""
         return map(os.fsdecode, self._encoded(range(len(self))))
 
     def take(self, indices: Iterable[int]) -> "Paths":
-        """Return some of the paths, in the given order."""
-        places = range(len(self))
-        return Paths(self._encoded(places[index] for index in indices))
+        """Return the paths of ``indices``, in that order."""
+        positions = range(len(self))
+        return Paths(self._encoded(positions[index] for index in indices))
 
-    def _encoded(self, places: Iterable[int]) -> Iterator[bytes]:
-        # Many slices of bytes cost a tenth of as many slices of tensors.
+    def _encoded(self, positions: Iterable[int]) -> Iterator[bytes]:
+        # Slicing bytes takes a tenth of the time of slicing tensors.
         text, ends = self._text.numpy().tobytes(), self._ends.tolist()
-        return (text[ends[place] : ends[place + 1]] for place in places)
+        return (text[ends[i] : ends[i + 1]] for i in positions)

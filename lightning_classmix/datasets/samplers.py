@@ -1,4 +1,4 @@
-"""Samplers: the order of images on every rank, also after a resume."""
+"""Samplers: the order of images on each rank, with exact resumption."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,17 +11,17 @@ from lightning_classmix.ops import derive_seed
 
 
 class InfiniteShuffleSampler(DistributedSampler[Any]):
-    """Deal an endless stream of shuffled passes out to the ranks, an epoch at a time.
+    """Distribute an endless sequence of shuffled passes over the ranks.
 
-    The stream is one permutation of the data set after another, each pass shuffled
-    anew. Rank r of R takes every R-th item from r on, and epoch e the e-th stretch of
-    ``length`` items, so that no image comes back before its pass is over, however many
-    passes an epoch takes. As a ``DistributedSampler`` it is left alone by Lightning.
+    The sequence consists of permutations of the dataset, one for each pass. Rank r of R
+    gets every R-th item from item r on, and epoch e the e-th section of ``length``
+    items. No image repeats before its pass has ended, however many passes an epoch
+    takes. Lightning does not replace it, as it is a ``DistributedSampler``.
 
     Args:
-        dataset: The data set, of at least one item.
-        length: Items in an epoch, per rank.
-        seed: Base of the random streams, the same on all ranks.
+        dataset: Dataset with at least one item.
+        length: Number of items in an epoch, per rank.
+        seed: Seed of the permutations, the same on all ranks.
         num_replicas: Number of ranks.
         rank: Rank of this process.
     """
@@ -38,7 +38,7 @@ class InfiniteShuffleSampler(DistributedSampler[Any]):
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, seed=seed)
         self.length = length
         self.start = 0
-        """Items of the epoch to leave out: those of before a resume."""
+        """Number of items of the epoch to skip: those consumed before a resume."""
 
     def __len__(self) -> int:
         return self.length
@@ -47,8 +47,8 @@ class InfiniteShuffleSampler(DistributedSampler[Any]):
         """Yield (index, pass)."""
         count = len(self.dataset)  # type: ignore[arg-type]
         order, current = torch.empty(0), -1
-        for place in range(self.start, self.length):
-            position = self.epoch * self.length + place
+        for offset in range(self.start, self.length):
+            position = self.epoch * self.length + offset
             number, within = divmod(position * self.num_replicas + self.rank, count)
             if number != current:
                 order, current = self._permutation(number, count), number
@@ -60,13 +60,13 @@ class InfiniteShuffleSampler(DistributedSampler[Any]):
 
 
 class UnpaddedDistributedSampler(DistributedSampler[Any]):
-    """Deal a data set out to the ranks in order, without filling up the shorter ones.
+    """Distribute a dataset over the ranks in order, without repeated items.
 
-    torch's own sampler repeats items until all ranks have the same number, which would
-    count them twice in a score.
+    torch's sampler repeats items until all ranks have the same number, which would
+    count these items twice in a score.
 
     Args:
-        dataset: The data set, of at least one item a rank.
+        dataset: Dataset with at least one item per rank.
         num_replicas: Number of ranks.
         rank: Rank of this process.
 
@@ -79,14 +79,14 @@ class UnpaddedDistributedSampler(DistributedSampler[Any]):
         count = len(dataset)  # type: ignore[arg-type]
         if count < num_replicas:
             raise ValueError(
-                f"an evaluated set must hold an image for each of {num_replicas}"
+                f"an evaluation set must hold an image for each of {num_replicas}"
                 f" devices, got {count}"
             )
-        self.places = range(rank, count, num_replicas)
+        self.indices = range(rank, count, num_replicas)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.indices)
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the items of this rank."""
-        return iter(self.places)
+        """Yield the indices of this rank."""
+        return iter(self.indices)

@@ -116,7 +116,7 @@ def broken(root: Path) -> dict[str, str]:
         "labels/03.png": "9 (24 pixels), 10 (24 pixels), 11 (24 pixels)",
         "val/labels/v0.png": "nothing but void",
         "labels/04.png": "JPEG",
-        "labels/05.jpg": "no loss",
+        "labels/05.jpg": "lossless",
         "labels/orphan.png": "must have an image",
     }
 

@@ -57,7 +57,7 @@ def test_faults_of_all_lists_and_folders_are_reported_at_once(tmp_path: Path) ->
     (root / "train.csv").write_text("images/00.jpg,labels/00.png\nimages/no.jpg\n")
     (root / "val.csv").write_text("images/01.jpg\n")
     save_pair(root / "test/images/t.png", root / "test/labels/s.png")
-    with pytest.raises(ValueError, match="must be there") as error:
+    with pytest.raises(ValueError, match="must exist") as error:
         setup_folder(root, train_list=root / "train.csv", val_list=root / "val.csv")
     for text in (
         f"got no {root}/images/no.jpg",

@@ -19,7 +19,7 @@ def test_all_faults_of_the_first_files_are_reported_in_order(tmp_path: Path) -> 
         check_first_files(files)
     lines = str(error.value).splitlines()
     for line, part in zip(
-        lines, ("0.png", "one size", "got 7", "labels/3.png"), strict=True
+        lines, ("0.png", "same size", "got 7", "labels/3.png"), strict=True
     ):
         assert part in line
 

@@ -33,12 +33,12 @@ def test_an_item_without_label_has_none(tmp_path: Path) -> None:
     save_pair(tmp_path / "i.png", None)
     files = ImageFiles([tmp_path / "i.png"], root=tmp_path)
     assert sorted(files[0]) == ["image", "name"]
-    with pytest.raises(TypeError, match="must be of labeled images"):
+    with pytest.raises(TypeError, match="images must have labels"):
         files.raw_label(0)
 
 
 def test_images_and_labels_must_be_as_many(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="as many as images, got 0 for 1"):
+    with pytest.raises(ValueError, match="as many as images, got 0 labels for 1"):
         ImageFiles([tmp_path / "i.png"], [], root=tmp_path)
 
 
@@ -58,7 +58,7 @@ def test_an_image_that_exif_data_turn_and_its_label_not_is_told_so(
     Image.new("RGB", (7, 5)).save(tmp_path / "i.jpg", exif=turned)
     Image.new("L", (7, 5)).save(tmp_path / "l.png")
     files = ImageFiles([tmp_path / "i.jpg"], [tmp_path / "l.png"], root=tmp_path)
-    with pytest.raises(ValueError, match=r"7 x 5 .* 5 x 7 .* turned by its EXIF data"):
+    with pytest.raises(ValueError, match=r"7 x 5 .* 5 x 7 .* rotated by its EXIF data"):
         files[0]
 
 

@@ -74,11 +74,11 @@ def test_every_pair_at_fault_is_named_and_the_others_are_paired(
     assert pairs.names() == ["good"]
     images, labels = tmp_path / "images", tmp_path / "labels"
     assert faults == [
-        "a label must be a file of .png, .bmp, .tif, .tiff, which have no loss, got"
+        "a label must have the suffix .png, .bmp, .tif, .tiff (lossless), got"
         f" {labels}/lossy.jpg",
-        "an image must have a name of its own, got"
+        "images must have different names, got"
         f" {images}/twin.jpg and {images}/twin.png",
-        "a label must have a name of its own, got"
+        "labels must have different names, got"
         f" {labels}/double.bmp and {labels}/double.png",
         f"an image must have a label, got {images}/alone.jpg without"
         f" {labels}/alone.png",
@@ -144,7 +144,7 @@ def test_a_later_line_that_says_image_is_an_image(tmp_path: Path) -> None:
     _, alone, faults = listed(tmp_path, "a.png\nimage\n")
     assert alone == ["a.png"]
     assert faults == [
-        f"a file in {tmp_path}/list.csv must be there, got no {tmp_path}/image"
+        f"a file in {tmp_path}/list.csv must exist, got no {tmp_path}/image"
     ]
 
 
@@ -192,12 +192,12 @@ def test_every_fault_of_a_list_is_told_and_the_other_lines_are_read(
     )
     named, alone, faults = listed(tmp_path, text)
     assert (named, alone) == ({"a.png": "m.png", "b.png": "m.png"}, [])
-    told = f"a file in {tmp_path}/list.csv must be there, got no {tmp_path}"
+    told = f"a file in {tmp_path}/list.csv must exist, got no {tmp_path}"
     assert faults[0] == (
         f"an image must occur once in {tmp_path}/list.csv, got b.png 2 times"
     )
     assert faults[1:3] == [f"{told}/no.png", f"{told}/none.png"]
-    assert faults[3].endswith(f"which have no loss, got {tmp_path}/m.jpg")
+    assert faults[3].endswith(f"(lossless), got {tmp_path}/m.jpg")
     assert len(faults) == 4
 
 
@@ -220,5 +220,5 @@ def test_images_that_differ_in_their_suffix_only_are_named(tmp_path: Path) -> No
         ImageFiles([tmp_path / "a/x.png", tmp_path / "b/x.png"], root=tmp_path)
     )
     files = ImageFiles([tmp_path / "x.png", tmp_path / "x.jpg"], root=tmp_path)
-    with pytest.raises(ValueError, match=r"its own, got .*x\.png and .*x\.jpg"):
+    with pytest.raises(ValueError, match=r"different names, got .*x\.png and .*x\.jpg"):
         without_labels(files)
