@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
+import timm
+import torch
 from lightning.pytorch.utilities import rank_zero_info
+from segmentation_models_pytorch.encoders import TimmUniversalEncoder
 from timm.models import adapt_input_conv
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_classmix.models.deeplabv2 import CAFFE_RESNET
 from lightning_classmix.models.network import SegmentationNetwork
@@ -157,6 +160,8 @@ def _load_encoder_file(encoder: nn.Module, path: Path) -> None:
     inner = getattr(encoder, "model", None)
     if isinstance(inner, VisionTransformer):  # resizes the position embedding
         state = checkpoint_filter_fn(state, inner)
+    if isinstance(encoder, TimmUniversalEncoder):
+        state = _timm_features(state, encoder)
     deeper = {f"model.{key}": value for key, value in state.items()}
     if not state.keys() & own.keys() and deeper.keys() & own.keys():
         state = deeper  # smp holds timm's encoders one level deeper
@@ -187,6 +192,34 @@ def _load_encoder_file(encoder: nn.Module, path: Path) -> None:
             f" differ {few(misfits)}"
         )
     nn.Module.load_state_dict(encoder, state, strict=False)
+
+
+def _timm_features(
+    state: dict[str, Tensor], encoder: TimmUniversalEncoder
+) -> dict[str, Tensor]:
+    """Return the tensors of a timm model that its features need, by the encoder's keys.
+
+    Tensors with other keys but with the shapes of the model, in its order, are taken by
+    their position; so files of other EfficientNet implementations can be read.
+    """
+    with torch.device("meta"):
+        model = timm.create_model(encoder.name).state_dict()
+    state = {key.removeprefix("model."): value for key, value in state.items()}
+    if not state.keys() & model.keys() and _kinds(state) == _kinds(model):
+        state = dict(zip(model, state.values(), strict=True))
+    # timm flattens lists of layers: stages.0 of the model is stages_0 of its features.
+    own = {key.replace(".", "_"): key for key in encoder.state_dict()}
+    features = {}
+    for key, value in state.items():
+        name = own.get(f"model.{key}".replace(".", "_"))
+        if name is not None or key not in model:
+            features[name or key] = value
+    return features
+
+
+def _kinds(state: dict[str, Tensor]) -> list[tuple[str, torch.Size]]:
+    """Return the last part of each key, such as ``running_mean``, and each shape."""
+    return [(key.rpartition(".")[2], value.shape) for key, value in state.items()]
 
 
 def _load_head_file(head: nn.ModuleList, path: Path) -> None:

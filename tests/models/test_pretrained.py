@@ -45,6 +45,50 @@ def test_weights_of_a_local_file_fit_encoders_of_timm(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[key], state[key]) for key in loaded)
 
 
+@pytest.mark.parametrize(
+    ("encoder", "depth"), [("convnext_atto", 5), ("tf_efficientnet_lite0", 3)]
+)
+def test_a_file_of_a_whole_timm_model_fits_its_features(
+    encoder: str, depth: int, tmp_path: Path
+) -> None:
+    source = timm.create_model(encoder)
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    channels = [32, 16, 16, 8, 8][:depth]
+    network = build_model(
+        "unet",
+        f"tu-{encoder}",
+        3,
+        encoder_weights=str(tmp_path / "weights.pth"),
+        options={"encoder_depth": depth, "decoder_channels": channels},
+    )
+    expected = {key.replace(".", "_"): v for key, v in source.state_dict().items()}
+    for key, value in encoder_state(network).items():
+        assert value.equal(expected[key.removeprefix("model.").replace(".", "_")])
+
+
+def test_a_file_of_another_efficientnet_is_read_by_position(tmp_path: Path) -> None:
+    source = timm.create_model("tf_efficientnet_lite0").state_dict()
+    other = {
+        f"layer{i}.{key.split('.')[-1]}": v for i, (key, v) in enumerate(source.items())
+    }
+    torch.save(other, tmp_path / "weights.pth")
+    network = build_model(
+        "unet",
+        "tu-tf_efficientnet_lite0",
+        3,
+        encoder_weights=str(tmp_path / "weights.pth"),
+    )
+    for key, value in encoder_state(network).items():
+        assert value.equal(source[key.removeprefix("model.")])
+    swapped = [*other.items()]
+    swapped[1], swapped[2] = swapped[2], swapped[1]  # scale and shift: equal shapes
+    torch.save(dict(swapped), tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match="encoder_weights must fit the encoder"):
+        load_pretrained(
+            network, "unet", "tu-tf_efficientnet_lite0", str(tmp_path / "weights.pth")
+        )
+
+
 def test_weights_of_the_first_layer_are_repeated_for_other_channels(
     tmp_path: Path,
 ) -> None:
