@@ -1,13 +1,15 @@
-"""Write files atomically; prepare a checkpoint for resuming."""
+"""Write files atomically; read checkpoints and prepare them for resuming."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+
+_Class = TypeVar("_Class")
 
 
 @contextmanager
@@ -63,6 +65,68 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.close(folder)
 
 
+def read_checkpoint(path: str | Path, name: str = "checkpoint") -> dict[str, Any]:
+    """Read a checkpoint of this package to the CPU; code in the file is not run.
+
+    Args:
+        path: Checkpoint of ``fit`` or of the export format ``checkpoint``.
+        name: Name of the argument that is the path, for error messages.
+
+    Returns:
+        The content, plain values and tensors by key.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a checkpoint of this package; the error says what
+            the file is.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{name} must be a file, got {path}")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = " ".join(str(error).partition("\n")[0].split())
+        raise ValueError(
+            f"{name} must be a checkpoint of tensors and plain values, got {path}:"
+            f" {reason}"
+        ) from error
+    fault = _describe_foreign(content)
+    if fault is not None:
+        raise ValueError(
+            f"{name} must be written by a module of lightning_classmix, got {path},"
+            f" {fault}"
+        )
+    checkpoint: dict[str, Any] = content
+    return checkpoint
+
+
+def _describe_foreign(content: Any) -> str | None:
+    """Return what a file is that is no checkpoint of this package, and its use."""
+    use = "; its weights can be given as model.student_weights"
+    if isinstance(content, torch.Tensor):
+        return f"a tensor of shape {tuple(content.shape)}"
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    if content and all(isinstance(value, torch.Tensor) for value in content.values()):
+        return f"a state dict, tensors by key{use}"
+    if not isinstance(content.get("state_dict"), dict):
+        return "a file without state_dict"
+    for key in ("hyper_parameters", "datamodule_hyper_parameters", "class_paths"):
+        if not isinstance(content.get(key, {}), dict):
+            return f"a file whose {key} is a {type(content[key]).__name__}, not a dict"
+    if "_instantiator" in content.get("hyper_parameters", {}):
+        return "a file that names code to run"
+    missing = [key for key in ("class_paths", "base_seed") if key not in content]
+    if missing:
+        return f"a checkpoint without {' and '.join(missing)}{use}"
+    for key, value in content["state_dict"].items():
+        if not isinstance(value, torch.Tensor):
+            return f"a file whose state_dict holds a {type(value).__name__} as {key}"
+        if value.is_floating_point() and not value.isfinite().all():
+            return f"a checkpoint with values that are not finite in {key}"
+    return None
+
+
 def class_paths(**parts: object) -> dict[str, str]:
     """Return the import path of each object's class, by the names of the arguments.
 
@@ -73,6 +137,23 @@ def class_paths(**parts: object) -> dict[str, str]:
         for name, part in parts.items()
         if part is not None and type(part).__module__ != "__main__"
     }
+
+
+def imported_subclass(base: type[_Class], class_path: str) -> type[_Class] | None:
+    """Return a subclass by its import path; None if it has not been imported.
+
+    So a checkpoint cannot cause the import of a module.
+
+    Args:
+        base: Base class, or the class itself.
+        class_path: Import path, as `class_paths` returns it.
+    """
+    classes: list[type[_Class]] = [base]
+    for cls in classes:  # grows while it is read
+        if f"{cls.__module__}.{cls.__qualname__}" == class_path:
+            return cls
+        classes += cls.__subclasses__()
+    return None
 
 
 def end_epoch(checkpoint: dict[str, Any]) -> None:

@@ -1,11 +1,21 @@
 import copy
+import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 
-from lightning_classmix import Supervised
-from lightning_classmix.checkpoints import adopt_arguments, class_paths, end_epoch
+from lightning_classmix import AtomicCheckpointIO, Supervised
+from lightning_classmix.checkpoints import (
+    adopt_arguments,
+    class_paths,
+    end_epoch,
+    imported_subclass,
+    read_checkpoint,
+)
 
 
 def test_class_paths_are_import_paths_by_argument_name() -> None:
@@ -111,3 +121,66 @@ def test_parameter_groups_added_during_the_earlier_run_are_kept() -> None:
     first, added = resumed.param_groups
     assert (first["lr"], first["weight_decay"]) == (0.8, 0.2)
     assert (added["lr"], added["weight_decay"]) == (0.7, 0.1)
+
+
+CONTENT: dict[str, Any] = {
+    "state_dict": {"student.weight": torch.ones(2)},
+    "class_paths": {"model": "a.B"},
+    "base_seed": 0,
+}
+
+
+def without(*keys: str) -> dict[str, Any]:
+    return {key: value for key, value in CONTENT.items() if key not in keys}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (torch.ones(3), r"x\.ckpt, a tensor of shape \(3,\)$"),
+        ([1, 2], "a list$"),
+        ({"a": torch.ones(1)}, "a state dict, .* as model.student_weights$"),
+        ({}, "a file without state_dict$"),
+        (without("state_dict"), "a file without state_dict$"),
+        (CONTENT | {"state_dict": [1]}, "a file without state_dict$"),
+        (without("base_seed"), "a checkpoint without base_seed; its weights can be"),
+        (without("base_seed", "class_paths"), "without class_paths and base_seed;"),
+        (CONTENT | {"hyper_parameters": 3}, "whose hyper_parameters is a int, not"),
+        (CONTENT | {"class_paths": "a.B"}, "whose class_paths is a str, not a dict"),
+        (CONTENT | {"state_dict": {"a": 3}}, "whose state_dict holds a int as a$"),
+        (
+            CONTENT | {"state_dict": {"a": torch.tensor([1.0, math.nan])}},
+            "values that are not finite in a$",
+        ),
+        (
+            CONTENT | {"hyper_parameters": {"_instantiator": "os.system"}},
+            "a file that names code to run$",
+        ),
+    ],
+)
+def test_a_foreign_or_incomplete_checkpoint_is_described(
+    content: Any, message: str, tmp_path: Path
+) -> None:
+    torch.save(content, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match=f"ckpt_path must be written by .*{message}"):
+        read_checkpoint(tmp_path / "x.ckpt", "ckpt_path")
+
+
+def test_a_file_that_is_not_of_torch_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.ckpt").write_text("no checkpoint")
+    with pytest.raises(ValueError, match=r"tensors and plain values, got .*x\.ckpt: "):
+        read_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(FileNotFoundError, match="checkpoint must be a file, got none"):
+        read_checkpoint("none")
+
+
+def test_a_whole_checkpoint_is_read(tmp_path: Path) -> None:
+    torch.save(CONTENT, tmp_path / "x.ckpt")
+    assert read_checkpoint(tmp_path / "x.ckpt").keys() == CONTENT.keys()
+
+
+def test_a_class_is_found_by_its_import_path_only_if_it_is_imported() -> None:
+    path = f"{AtomicCheckpointIO.__module__}.AtomicCheckpointIO"
+    assert imported_subclass(TorchCheckpointIO, path) is AtomicCheckpointIO
+    assert imported_subclass(TorchCheckpointIO, "antigravity.Anything") is None
+    assert "antigravity" not in sys.modules

@@ -1,28 +1,38 @@
-"""Expand command-line arguments: recipe names to files, checkpoint settings to config.
+"""Expand command-line arguments: recipe names to settings, checkpoints to settings.
 
 Later arguments win over earlier ones, so the order is: recipes, then the settings of a
 checkpoint, then flags.
 """
 
-import json
 import re
+import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-import yaml
+from lightning_classmix.cli.checkpoint_settings import checkpoint_settings
+from lightning_classmix.cli.recipes import Config, read_config
 
-from lightning_classmix.cli.help import RECIPES
-from lightning_classmix.ops.ranges import similar
+_TRAINER_KEYS = (
+    *("model", "trainer", "seed_everything", "ckpt_path", "weights_only", "verbose"),
+    "return_predictions",
+)
+"""Keys of a recipe of the Trainer commands that the commands on data do not use."""
 
 
-def expand_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a Trainer command, expanded and in order of precedence.
+class Arguments(NamedTuple):
+    """Arguments of a command: settings in order of precedence, then flags."""
 
-    Recipe names become paths, ``--ckpt_path last`` becomes the newest such file, and
-    the settings of the checkpoint are inserted behind the recipes.
+    configs: list[Config]
+    flags: list[str]
+
+
+def expand_arguments(arguments: Sequence[str]) -> Arguments:
+    """Return the settings and flags of a Trainer command.
+
+    ``--ckpt_path last`` becomes the newest such file, and the settings of the
+    checkpoint follow those of the recipes.
 
     Args:
         arguments: The arguments behind the subcommand.
@@ -31,12 +41,9 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
         FileNotFoundError: If a recipe or ``last.ckpt`` does not exist.
         ValueError: If a recipe or a checkpoint cannot be read.
     """
-    configs, flags = _split(arguments)
-    paths = [recipe_path(config) for config in configs]
-    settings = _Settings([_read(path) for path in paths], flags)
+    configs, flags = _read_configs(arguments)
+    settings = _Settings(configs, flags)
     flags = _without_recipe_split(flags, settings)
-
-    expanded = [part for path in paths for part in ("--config", str(path))]
     checkpoint = settings.value("ckpt_path")
     if checkpoint in ("null", "None"):
         checkpoint = None
@@ -44,55 +51,54 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
         root = Path(settings.value("trainer.default_root_dir") or ".")
         checkpoint = str(newest_last_checkpoint(root))
         flags = [*flags, "--ckpt_path", checkpoint]
-    if checkpoint and not _known_to_lightning(checkpoint):
-        # As JSON text, between the recipes and the flags.
-        config = _checkpoint_config(Path(checkpoint), settings)
-        expanded += ["--config", json.dumps(config)]
-    return expanded + flags
+    if checkpoint and not _known_to_lightning(str(checkpoint)):
+        path = Path(str(checkpoint))
+        named = {
+            part: settings.flag(part) or settings.flag(f"{part}.class_path")
+            for part in ("model", "data")
+        }
+        named["data"] = named["data"] or settings.recipe("data.class_path")
+        configs = [*configs, Config(path, checkpoint_settings(path, **named))]
+    return Arguments(configs, flags)
 
 
-def expand_data_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a data command, with the data settings of recipes.
+def expand_command_arguments(command: str, arguments: Sequence[str]) -> Arguments:
+    """Return the settings and flags of a command other than fit and its like.
+
+    ``check``, ``split`` and ``compare`` accept a recipe of fit and use its data.
 
     Args:
+        command: Name of the command.
         arguments: The arguments behind the command.
 
     Raises:
         FileNotFoundError: If a recipe does not exist.
         ValueError: If a recipe cannot be read, or no data module is given.
     """
-    configs, flags = _split(arguments)
-    recipes = [_read(recipe_path(config)) for config in configs]
-    flags = _without_recipe_split(flags, _Settings(recipes, flags))
-    has_data = any(flag == "--data" or flag.startswith("--data=") for flag in flags)
-    if not recipes and not has_data and not {"--help", "-h"} & {*flags}:
+    configs, flags = _read_configs(arguments)
+    if command not in ("check", "split", "compare"):
+        return Arguments(configs, flags)
+    settings = _Settings(configs, flags)
+    flags = _without_recipe_split(flags, settings)
+    given = settings.flag("data") or settings.flag("data.class_path")
+    asks = any(re.match(r"--(data\.)?help\b|-h$", flag) for flag in flags)
+    if not (given or settings.recipe("data") or asks):
         raise ValueError(
             "data must be given, by a recipe such as --config folder or by a class such"
             " as --data FolderDataModule, got none"
         )
-    data = [json.dumps(recipe["data"]) for recipe in recipes if "data" in recipe]
-    switches = {"--json": "--json=true", "--strict": "--strict=true"}
-    return [
-        *(f"--data={text}" for text in data),
-        *(switches.get(flag, flag) for flag in flags),
+    networks = [str(path) for path, content in configs if "model" in content]
+    if command == "compare" and networks:
+        sys.stderr.write(
+            f"classmix compare uses the data of {networks[-1]}, not its model; give"
+            " arguments of the model by --shared\n"
+        )
+    configs = [
+        Config(path, {key: content[key] for key in content if key not in _TRAINER_KEYS})
+        for path, content in configs
     ]
-
-
-def recipe_path(name: str) -> Path:
-    """Return a config file: a path as it is, or the packaged recipe of that name.
-
-    Raises:
-        FileNotFoundError: If there is neither.
-    """
-    known = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
-    if Path(name).is_file():
-        return Path(name)
-    if name in known:
-        return known[name]
-    raise FileNotFoundError(
-        f"config must be a file or one of {', '.join(known)}, got {name!r}"
-        f"{similar(name, known)}"
-    )
+    switches = {"--json": "--json=true", "--strict": "--strict=true"}
+    return Arguments(configs, [switches.get(flag, flag) for flag in flags])
 
 
 def newest_last_checkpoint(root: Path) -> Path:
@@ -113,8 +119,8 @@ def newest_last_checkpoint(root: Path) -> Path:
 class _Settings:
     """Values of recipes and flags by key; flags win, then later recipes."""
 
-    def __init__(self, recipes: Sequence[dict[str, Any]], flags: Sequence[str]) -> None:
-        self.recipes, self.flags = recipes, flags
+    def __init__(self, configs: Sequence[Config], flags: Sequence[str]) -> None:
+        self.configs, self.flags = configs, flags
 
     def flag(self, key: str) -> str | None:
         value = None
@@ -127,8 +133,8 @@ class _Settings:
 
     def recipe(self, key: str) -> Any:
         value = None
-        for content in self.recipes:
-            inner: Any = content
+        for config in self.configs:
+            inner: Any = config.content
             for part in key.split("."):
                 inner = inner.get(part) if isinstance(inner, dict) else None
             value = value if inner is None else inner
@@ -137,42 +143,6 @@ class _Settings:
     def value(self, key: str) -> Any:
         flag = self.flag(key)
         return self.recipe(key) if flag is None else flag
-
-
-def _checkpoint_config(checkpoint: Path, settings: _Settings) -> dict[str, Any]:
-    """Return the model and data arguments of a checkpoint in the form of a recipe.
-
-    A part is left out if the flags name another class for it, and the data part also if
-    the recipe does: a network may be used with other data.
-    """
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"ckpt_path must be a file, got {checkpoint}")
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"ckpt_path must be a checkpoint of tensors and plain values, got"
-            f" {checkpoint}: {reason}"
-        ) from error
-    paths = content.get("class_paths", {})
-    model = dict(content.get("hyper_parameters", {}))
-    data = dict(content.get("datamodule_hyper_parameters", {}))
-    for key in ("num_classes", "class_names", "palette"):
-        if key in data:  # the data module need not read them again
-            data[key] = model.get(key)
-    for key in ("class_names", "palette", "mean", "std"):
-        model.pop(key, None)  # linked from the data
-
-    config = {}
-    for part, init in (("model", model), ("data", data)):
-        named = settings.flag(part) or settings.flag(f"{part}.class_path")
-        if part == "data":
-            named = named or settings.recipe("data.class_path")
-        same = named is None or _same_class(named, paths.get(part, ""))
-        if init and part in paths and same:
-            config[part] = {"class_path": paths[part], "init_args": init}
-    return config
 
 
 def _without_recipe_split(flags: list[str], settings: _Settings) -> list[str]:
@@ -190,33 +160,18 @@ def _without_recipe_split(flags: list[str], settings: _Settings) -> list[str]:
 
 def _known_to_lightning(checkpoint: str) -> bool:
     """Return whether it is a keyword of Lightning or an address, not a path."""
-    return checkpoint in ("best", "hpc") or re.match(r"\w+:", checkpoint) is not None
+    return checkpoint in ("best", "hpc") or "://" in checkpoint
 
 
-def _same_class(first: str, second: str) -> bool:
-    return first.rpartition(".")[2] == second.rpartition(".")[2]
-
-
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separate configs from flags."""
+def _read_configs(arguments: Sequence[str]) -> tuple[list[Config], list[str]]:
+    """Read the config files among the arguments; return them and the flags."""
     configs, flags = [], []
     rest = iter(arguments)
     for argument in rest:
         if argument in ("-c", "--config"):
-            configs.append(next(rest, ""))
+            configs.append(read_config(next(rest, "")))
         elif argument.startswith("--config="):
-            configs.append(argument.partition("=")[2])
+            configs.append(read_config(argument.partition("=")[2]))
         else:
             flags.append(argument)
     return configs, flags
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"config must be YAML, got {path}: {reason}") from error
-    if content is not None and not isinstance(content, dict):
-        raise ValueError(f"config must hold keys and values, got {path}")
-    return content or {}

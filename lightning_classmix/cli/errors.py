@@ -1,5 +1,6 @@
 """Turn user errors into one-line messages."""
 
+import os
 import re
 import sys
 import traceback
@@ -31,6 +32,11 @@ def fail(message: str, *, status: int = 1) -> NoReturn:
     """Print an error and exit."""
     sys.stderr.write(f"classmix: error: {message}\n")
     sys.exit(status)
+
+
+def show_traceback() -> bool:
+    """Return whether ``CLASSMIX_TRACEBACK=1`` asks for the traceback of errors."""
+    return os.environ.get("CLASSMIX_TRACEBACK") == "1"
 
 
 def user_error_message(error: BaseException | None) -> str | None:
@@ -99,15 +105,21 @@ def _unknown_argument(
         return None
     name = found[1]
     owners = re.findall(r"Problem with given class_path '([^']+)'", message)
-    names = [*arguments(owners[-1]), "init_args"] if owners else options
-    owner = f" of {owners[-1].rpartition('.')[2]}" if owners else ""
+    # Where a list of callbacks is expected, the base class is tried last.
+    owners = [name for name in owners if _last(name) != "Callback"]
+    names = [*arguments(owners[-1])] if owners else [*options]
+    names += ["init_args"] if owners and name.startswith("init") else []
+    owner = f" of {_last(owners[-1])}" if owners else ""
     return f"{_join(key, name)} is not an argument{owner}{similar(name, names)}"
 
 
 def _missing_argument(message: str, key: str) -> str | None:
-    """Describe a required argument that was not given."""
+    """Describe a required argument or a value that was not given."""
     found = re.search(r"arguments are required: (?:\w+\.)?(.+)", message)
-    return f"{_join(key, found[1])} must be given" if found else None
+    if found:
+        return f"{_join(key, found[1])} must be given"
+    found = re.search(r"argument (?:-\w/)?--([\w.]+): expected one argument", message)
+    return f"{found[1]} must have a value, got none" if found else None
 
 
 def _wrong_name(message: str, key: str) -> str | None:
@@ -121,12 +133,17 @@ def _wrong_name(message: str, key: str) -> str | None:
 
 
 def _unknown_class(message: str, key: str, classes: Iterable[str]) -> str | None:
-    """Describe a class path that names no known class."""
+    """Describe a class path that names no known class, or one of another kind."""
     for pair in re.findall(r"class_path': '([^']+)|import path string: (\S+)", message):
         name = "".join(pair)
-        if name.rpartition(".")[2] not in classes:
+        if _last(name) not in classes:
             return f"{key} must name a class, got {name}{similar(name, classes)}"
-    return None
+    found = re.search(r"import path string: (\S+)$", message)
+    if not found:
+        return None
+    return (
+        f"{key} must name a class that this command accepts, got {found[1]}; see --help"
+    )
 
 
 def _wrong_value(message: str, key: str) -> str | None:
@@ -135,12 +152,25 @@ def _wrong_value(message: str, key: str) -> str | None:
     if not found:
         return None
     value = "".join(filter(None, found.groups()))
+    nested = re.fullmatch(r"NestedArg\(key='(.+)', val='(.*)'\)", value)
+    if nested:
+        key = _join(key, nested[1])
+        value = nested[2]
     names = re.findall(r"'([\w-]+)'", message[message.find("[") :])
     types = [
         re.sub(r"typing\.Literal|<class '|'>", "", name).replace("NoneType", "null")
         for name in re.findall(r"(?m)Expected an? (.+?)(?:\. Got|$)", message)
     ]
-    return f"{key} must be {' or '.join(types)}, got {value}{similar(value, names)}"
+    abstract = r"instantiatable class, but (\S+) is abstract"
+    kinds = dict.fromkeys(
+        re.sub(abstract, lambda cls: f"a subclass of {_last(cls[1])}", kind)
+        for kind in types
+    )
+    return f"{key} must be {' or '.join(kinds)}, got {value}{similar(value, names)}"
+
+
+def _last(class_path: str) -> str:
+    return class_path.rpartition(".")[2]
 
 
 def _join(*parts: str) -> str:

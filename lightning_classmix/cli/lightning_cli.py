@@ -49,10 +49,12 @@ class ClassMixCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Take class and image settings from the data; ClassMix is the default."""
         for name in _LINKED:
+            value = partial(self.data_value, name=name)
+            value.__name__ = name  # type: ignore[attr-defined] # shown by --help
             parser.link_arguments(
                 "data",
                 f"model.init_args.{name}",
-                compute_fn=partial(self.data_value, name=name),
+                compute_fn=value,
                 apply_on="instantiate",
             )
         parser.set_defaults({"model": {"class_path": "lightning_classmix.ClassMix"}})
@@ -66,12 +68,12 @@ class ClassMixCLI(LightningCLI):
             parser.set_defaults({"return_predictions": False})
         return parser
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+    def parse_arguments(self, parser: Any, args: Any) -> None:
         """Parse recipes, then the settings of a checkpoint, then flags."""
-        if args and args[0] in self.subcommands():
-            args = [args[0], *expand_arguments(args[1:])]
-        self.config = parser.parse_args(args)
-        command = self.config.subcommand
+        command = args[0]
+        if command not in self.subcommands():  # --help, --version
+            parser.parse_args(args)
+        self.config = parser.parse_command(command, *expand_arguments(args[1:]))
         if command != "fit" and not self.config[command].ckpt_path:
             raise ValueError(
                 f"ckpt_path must be given to {command}, got None; 'last' is the newest"

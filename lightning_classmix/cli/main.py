@@ -1,11 +1,11 @@
 """The command ``classmix``: run the subcommand that the arguments name."""
 
-import os
 import sys
 import warnings
 from importlib import import_module
+from importlib.metadata import version
+from typing import Any
 
-import lightning_classmix
 from lightning_classmix.cli.help import COMMANDS, TRAINER_COMMANDS, help_text
 
 _HARMLESS_WARNINGS = (
@@ -32,8 +32,11 @@ def main() -> None:
     if arguments[:1] in (["--help"], ["-h"]):
         sys.stdout.write(help_text())
         return
+    if arguments == ["--version"]:
+        sys.stdout.write(f"classmix {version('lightning-classmix')}\n")
+        return
     # Imported when needed, so that help is quick.
-    from lightning_classmix.cli.errors import USER_ERRORS, fail, user_error_message
+    from lightning_classmix.cli import errors
     from lightning_classmix.cli.stops import stop_messages
     from lightning_classmix.ops.ranges import similar
 
@@ -41,7 +44,9 @@ def main() -> None:
     command = arguments[0] if arguments else ""
     if not command or (command not in known and not command.startswith("-")):
         got = f"{command or 'none'}{similar(command, known)}"
-        fail(f"the command must be one of {', '.join(known)}, got {got}", status=2)
+        errors.fail(
+            f"the command must be one of {', '.join(known)}, got {got}", status=2
+        )
     for message in _HARMLESS_WARNINGS:
         warnings.filterwarnings("ignore", message)
     try:
@@ -50,26 +55,29 @@ def main() -> None:
                 _run_command(command, arguments[1:])
             else:
                 _run_trainer(arguments)
-    except USER_ERRORS as error:
-        line = user_error_message(error)
-        if line is None or os.environ.get("CLASSMIX_TRACEBACK") == "1":
+    except errors.USER_ERRORS as error:
+        line = errors.user_error_message(error)
+        if line is None or errors.show_traceback():
             raise
-        fail(line)
+        errors.fail(line)
 
 
 def _run_trainer(arguments: list[str]) -> None:
     from lightning_classmix.cli.lightning_cli import ClassMixCLI
+    from lightning_classmix.inference.loading import import_public_classes
 
-    _import_classes()
+    import_public_classes()  # the parser finds classes among those imported
     ClassMixCLI(arguments)
 
 
 def _run_command(command: str, arguments: list[str]) -> None:
-    from jsonargparse import auto_cli
+    from jsonargparse import auto_parser
 
+    from lightning_classmix.cli.arguments import expand_command_arguments
     from lightning_classmix.cli.parser import Parser
+    from lightning_classmix.inference.loading import import_public_classes
 
-    _import_classes()
+    import_public_classes()
     module = import_module(COMMANDS[command][0])
     function = getattr(module, command.replace("-", "_"))
     if command == "demo":
@@ -82,20 +90,11 @@ def _run_command(command: str, arguments: list[str]) -> None:
         arguments = module.input_arguments(arguments)
     elif command == "convert":
         arguments = module.convert_arguments(arguments)
-    elif command in ("check", "split"):
-        from lightning_classmix.cli.arguments import expand_data_arguments
-
-        arguments = expand_data_arguments(arguments)
-    auto_cli(
-        {command: function},
-        as_positional=False,
-        prog="classmix",
-        args=[command, *arguments],
-        parser_class=Parser,
+    parser: Any = auto_parser(
+        {command: function}, as_positional=False, prog="classmix", parser_class=Parser
     )
-
-
-def _import_classes() -> None:
-    """Import every public class: the parser finds classes among those imported."""
-    for name in lightning_classmix.__all__:
-        getattr(lightning_classmix, name)
+    expanded = expand_command_arguments(command, arguments)
+    config = parser.parse_command(command, *expanded)
+    values = parser.instantiate(config)[command]
+    values.pop("config", None)
+    function(**values)

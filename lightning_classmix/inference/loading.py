@@ -1,41 +1,17 @@
 """Load a module of any class from its checkpoint."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
-import torch
-
+import lightning_classmix
+from lightning_classmix.checkpoints import imported_subclass, read_checkpoint
 from lightning_classmix.modules.evaluation import EvaluationModule
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of this package to the CPU; code in the file is not run.
-
-    Args:
-        path: Checkpoint of ``fit`` or of the export format ``checkpoint``.
-
-    Returns:
-        The content, plain values and tensors by key.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not a checkpoint of this package.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"checkpoint must be a file, got {path}")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"checkpoint must contain tensors and plain values, got {path}: {reason}"
-        ) from error
-    if not isinstance(content, dict) or "model" not in content.get("class_paths", {}):
-        raise ValueError(
-            f"checkpoint must be written by a module of lightning_classmix, got {path}"
-        )
-    return content
+def import_public_classes() -> None:
+    """Import every public class of this package, for `imported_subclass`."""
+    for name in lightning_classmix.__all__:
+        getattr(lightning_classmix, name)
 
 
 def load_module(path: str | Path) -> tuple[EvaluationModule, dict[str, Any]]:
@@ -53,21 +29,20 @@ def load_module(path: str | Path) -> tuple[EvaluationModule, dict[str, Any]]:
             trained with ``network=``, which a checkpoint does not contain.
     """
     content = read_checkpoint(path)
-    class_path = content["class_paths"]["model"]
-    package, _, name = class_path.rpartition(".")
-    try:
-        kind: type[EvaluationModule] = getattr(importlib.import_module(package), name)
-    except (ImportError, AttributeError) as error:
+    class_path = content["class_paths"].get("model", "a class of a script")
+    import_public_classes()
+    kind = imported_subclass(EvaluationModule, class_path)
+    if kind is None:
         raise ValueError(
-            f"checkpoint must be of a class that can be imported, got {class_path} in"
-            f" {path}"
-        ) from error
+            f"checkpoint must be of a class that has been imported, got {class_path} in"
+            f" {path}; import the class first"
+        )
     try:
         module = kind.load_from_checkpoint(path, map_location="cpu", weights_only=True)
     except RuntimeError as error:
         raise ValueError(
             f"checkpoint must fit the model of its arguments, got {path}; if it was"
-            f" trained with network=, call {name}.load_from_checkpoint(path,"
+            f" trained with network=, call {kind.__name__}.load_from_checkpoint(path,"
             " network=...) and use the module"
         ) from error
     return module.eval(), content

@@ -23,7 +23,7 @@ from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.pretrained import any_size_options, load_pretrained
 from lightning_classmix.models.probe import keep_modes
 from lightning_classmix.models.small_unet import SmallUNet
-from lightning_classmix.ops.ranges import check_known
+from lightning_classmix.ops.ranges import check_known, similar
 
 MODELS = (*smp.MODEL_ARCHITECTURES_MAPPING, "deeplabv2", "small_unet")
 """Names that `build_model` accepts."""
@@ -142,8 +142,12 @@ def _check_options(name: str, encoder: str, options: Mapping[str, Any]) -> None:
         known = [option for option in parameters if option not in _FIXED]
         any_option = encoder.startswith("tu-")  # timm refuses unknown options itself
     for option in options:
-        if option in _FIXED or not any_option:
-            check_known(f"an option of {name}", option, known)
+        if option not in known and (option in _FIXED or not any_option):
+            remedy = similar(option, known) or "; null removes those of a recipe"
+            raise ValueError(
+                f"model_options of {name} with encoder {encoder!r} must be among"
+                f" {', '.join(known)}, got {option!r}{remedy}"
+            )
 
 
 def _build(

@@ -1,14 +1,14 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from lightning_classmix.cli.arguments import (
     expand_arguments,
+    expand_command_arguments,
     newest_last_checkpoint,
-    recipe_path,
 )
 from lightning_classmix.cli.help import RECIPES
 
@@ -18,26 +18,40 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_recipes_come_first_by_their_paths_then_flags() -> None:
-    Path("own.yaml").write_text("{}")
+def test_recipes_are_read_in_order_and_flags_follow() -> None:
+    Path("own.yaml").write_text("a: 1e-3")
     given = ["--a", "1", "--config=camvid", "--b=2", "-c", "own.yaml"]
-    path = str(RECIPES / "camvid.yaml")
-    expected = ["--config", path, "--config", "own.yaml", "--a", "1", "--b=2"]
-    assert expand_arguments(given) == expected
+    configs, flags = expand_arguments(given)
+    assert [config.path for config in configs] == [
+        RECIPES / "camvid.yaml",
+        Path("own.yaml"),
+    ]
+    assert configs[1].content == {"a": 0.001}
+    assert flags == ["--a", "1", "--b=2"]
 
 
-def test_a_file_of_the_users_wins_over_a_packaged_recipe() -> None:
-    assert recipe_path("camvid") == RECIPES / "camvid.yaml"
-    Path("camvid").write_text("{}")
-    assert recipe_path("camvid") == Path("camvid")
+def test_data_commands_use_the_data_of_a_recipe_only() -> None:
+    configs, flags = expand_command_arguments("check", ["--config", "camvid", "--json"])
+    assert [*configs[0].content] == ["data"]
+    assert flags == ["--json=true"]
 
 
-def test_an_unknown_recipe_is_told_with_the_nearest() -> None:
-    with pytest.raises(FileNotFoundError, match="got 'camvit'; did you mean camvid"):
-        recipe_path("camvit")
+def test_compare_says_that_it_ignores_the_model_of_a_recipe(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configs, _ = expand_command_arguments("compare", ["--config", "camvid"])
+    assert [*configs[0].content] == ["data"]
+    assert "not its model; give arguments of the model by --shared" in (
+        capsys.readouterr().err
+    )
 
 
-def test_last_is_the_one_written_last() -> None:
+@pytest.mark.parametrize("flag", ["--help", "-h", "--data.help", "--data.help=x"])
+def test_help_of_a_data_command_needs_no_data(flag: str) -> None:
+    assert expand_command_arguments("check", [flag]).flags == [flag]
+
+
+def test_last_is_the_newest_checkpoint() -> None:
     for name, time in (("a", 30), ("b/c", 20), ("b", 10)):
         Path(name).mkdir(parents=True, exist_ok=True)
         Path(name, "last.ckpt").touch()
@@ -50,7 +64,12 @@ def test_last_is_the_one_written_last() -> None:
 
 def checkpoint(name: str = "x.ckpt") -> str:
     content = {
-        "class_paths": {"model": "package.Supervised", "data": "package.OwnData"},
+        "state_dict": {},
+        "base_seed": 0,
+        "class_paths": {
+            "model": "lightning_classmix.modules.supervised.Supervised",
+            "data": "lightning_classmix.datamodules.folder.FolderDataModule",
+        },
         "hyper_parameters": {"num_classes": 3, "lr": 0.5, "palette": [(1, 2, 3)]},
         "datamodule_hyper_parameters": {"root": "there", "num_classes": None},
     }
@@ -58,54 +77,48 @@ def checkpoint(name: str = "x.ckpt") -> str:
     return name
 
 
-def told(*flags: str) -> dict[str, dict[str, object]]:
-    """Return what a checkpoint adds behind the recipes."""
-    arguments = expand_arguments([*flags, "--ckpt_path", checkpoint()])
-    place = len(arguments) - 1 - arguments[::-1].index("--config")
-    added: dict[str, dict[str, object]] = yaml.safe_load(arguments[place + 1])
-    return added
+def added(*flags: str) -> dict[str, Any]:
+    """Return the settings that a checkpoint adds behind the recipes."""
+    config = expand_arguments([*flags, "--ckpt_path", checkpoint()]).configs[-1]
+    assert config.path == Path("x.ckpt")
+    return config.content
 
 
-def test_a_checkpoint_adds_its_model_and_data_but_what_the_data_tell() -> None:
-    assert told() == {
+def test_a_checkpoint_adds_its_model_and_data_without_the_linked_arguments() -> None:
+    assert added() == {
         "model": {
-            "class_path": "package.Supervised",
+            "class_path": "lightning_classmix.modules.supervised.Supervised",
             "init_args": {"num_classes": 3, "lr": 0.5},
         },
         "data": {
-            "class_path": "package.OwnData",
+            "class_path": "lightning_classmix.datamodules.folder.FolderDataModule",
             "init_args": {"root": "there", "num_classes": 3},
         },
     }
 
 
-def test_what_the_flags_name_otherwise_is_not_added() -> None:
-    assert "model" not in told("--model", "ClassMix")
-    assert "data" not in told("--data=CamVidDataModule")
-    assert "model" in told("--model", "own.Supervised")
+def test_a_part_whose_class_the_flags_name_is_not_added() -> None:
+    assert "model" not in added("--model", "ClassMix")
+    assert "data" not in added("--data=CamVidDataModule")
+    assert added("--model", "own.Supervised")["model"]["class_path"] == "own.Supervised"
 
 
 def test_data_that_the_recipe_names_otherwise_are_not_added() -> None:
-    assert set(told("--config", "camvid")) == {"model"}
+    assert set(added("--config", "camvid")) == {"model"}
 
 
-def test_a_checkpoint_that_a_recipe_names_is_found() -> None:
+def test_a_checkpoint_that_a_recipe_names_is_read() -> None:
     Path("own.yaml").write_text(f"ckpt_path: {checkpoint()}")
-    assert "package.Supervised" in expand_arguments(["--config", "own.yaml"])[3]
+    configs = expand_arguments(["--config", "own.yaml"]).configs
+    assert configs[1].path == Path("x.ckpt")
 
 
-def test_words_of_lightning_and_addresses_are_left_to_it() -> None:
+def test_keywords_of_lightning_and_addresses_are_left_to_it() -> None:
     for word in ("best", "s3://bucket/last.ckpt"):
-        assert expand_arguments(["--ckpt_path", word]) == ["--ckpt_path", word]
+        expanded = expand_arguments(["--ckpt_path", word])
+        assert expanded == ([], ["--ckpt_path", word])
 
 
 def test_a_missing_checkpoint_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"must be a file, got none\.ckpt"):
         expand_arguments(["--ckpt_path", "none.ckpt"])
-
-
-@pytest.mark.parametrize("content", ["data: [", "- a\n- b"])
-def test_a_file_that_is_no_recipe_is_named(content: str) -> None:
-    Path("wrong.yaml").write_text(content)
-    with pytest.raises(ValueError, match=r"config must .* got wrong\.yaml"):
-        expand_arguments(["--config", "wrong.yaml"])

@@ -1,10 +1,12 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib.image
 import pytest
+import torch
 
 from lightning_classmix.experiments.demo import demo
 
@@ -13,7 +15,11 @@ from lightning_classmix.experiments.demo import demo
 def test_demo_writes_results_and_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    threads = torch.get_num_threads()
+    filters = [*warnings.filters]
     demo(seed=1, out=str(tmp_path / "new"), steps=3)
+    assert torch.get_num_threads() == threads
+    assert [*warnings.filters] == filters
     results = json.loads((tmp_path / "new" / "results.json").read_text())
     gain = results["classmix"] - results["supervised"]
     assert results["gain"] == pytest.approx(gain, abs=0.011)
@@ -30,8 +36,8 @@ def test_demo_writes_results_and_a_picture(
 
 
 @pytest.mark.slow
-def test_the_command_tells_its_arguments() -> None:
+def test_help_lists_the_arguments() -> None:
     command = [sys.executable, "-m", "lightning_classmix", "demo", "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "--seed" in told
-    assert "--out" in told
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "--seed" in printed
+    assert "--out" in printed

@@ -131,21 +131,31 @@ def test_options_reach_the_architecture() -> None:
 @pytest.mark.parametrize(
     ("name", "encoder", "option", "message"),
     [
-        ("unet", "resnet18", "decoder_channel", r"unet .*'decoder_channel'; did you"),
+        (
+            "unet",
+            "resnet18",
+            "decoder_channel",
+            r"unet .*'decoder_channel'; did you mean",
+        ),
         (
             "fpn",
             "mobilenet_v2",
             "depth",
-            r"an option of fpn must be known, got 'depth'",
+            r"model_options of fpn .* must be among encoder_depth, .* got 'depth'",
         ),
         ("deeplabv2", "resnet18", "dilations", "did you mean head_dilations"),
-        ("deeplabv2", "tu-resnet10t", "drop_rate", "did you mean head_dilations"),
-        ("deeplabv2", "resnet18", "channel_order", "got 'channel_order'"),
+        ("deeplabv2", "tu-resnet10t", "drop_rate", "must be among head_dilations, got"),
+        ("deeplabv2", "resnet18", "channel_order", "got 'channel_order'; null removes"),
         ("small_unet", "resnet18", "depth", "did you mean width"),
         ("unet", "tu-resnet10t", "decoder_channel", "argument 'decoder_channel'"),
-        ("unet", "resnet18", "classes", "an option of unet must be known"),
-        ("unet", "tu-resnet10t", "activation", "an option of unet must be known"),
-        ("unet", "resnet18", "kwargs", "an option of unet must be known"),
+        ("unet", "resnet18", "classes", "model_options of unet .* must be among"),
+        (
+            "unet",
+            "tu-resnet10t",
+            "activation",
+            "model_options of unet .* must be among",
+        ),
+        ("unet", "resnet18", "kwargs", "model_options of unet .* must be among"),
     ],
 )
 def test_an_unknown_option_is_refused(
