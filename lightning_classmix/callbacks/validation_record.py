@@ -115,17 +115,7 @@ class ValidationRecord(Callback):
             self._best = self._select([i for _, b in gathered for i in b], low=False)
         if folder is None or not trainer.is_global_zero:
             return
-        palette = module.palette or default_palette(module.num_classes)
-        record: dict[str, Any] = {
-            "step": module.scored_step,
-            "evaluate": module.evaluate,
-            "class_names": list(module.class_names),
-            "palette": [list(color) for color in palette],
-            "scores": {
-                network: {name: _plain(value) for name, value in metrics.items()}
-                for network, metrics in scores.items()
-            },
-        }
+        record = score_record(module)
         for kind, images in (("worst", self._worst), ("best", self._best)):
             record[kind] = []
             for number, image in enumerate(images, start=1):
@@ -135,6 +125,21 @@ class ValidationRecord(Callback):
                 record[kind].append(entry | {"file": f"{folder.name}/{path.name}"})
         with atomic_file(folder.parent / FILE, "w", encoding="utf-8") as file:
             json.dump(record, file)
+
+
+def score_record(module: Any) -> dict[str, Any]:
+    """Return the last scores of a module as plain values, NaN as None."""
+    palette = module.palette or default_palette(module.num_classes)
+    return {
+        "step": module.scored_step,
+        "evaluate": module.evaluate,
+        "class_names": list(module.class_names),
+        "palette": [list(color) for color in palette],
+        "scores": {
+            network: {name: _plain(value) for name, value in metrics.items()}
+            for network, metrics in module.scores.items()
+        },
+    }
 
 
 def image_miou(predicted: Tensor, label: Tensor, num_classes: int) -> float:

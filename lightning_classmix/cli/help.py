@@ -40,6 +40,10 @@ COMMANDS = {
         "lightning_classmix.cli.export",
         "Write the network of a checkpoint in another format.",
     ),
+    "report": (
+        "lightning_classmix.cli.report",
+        "Write a run as one HTML page: curves, scores, pictures.",
+    ),
 }
 """Other commands: the module that holds the function of that name (with ``_`` for
 ``-``), and what the command does."""

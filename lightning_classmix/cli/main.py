@@ -90,6 +90,8 @@ def _run_command(command: str, arguments: list[str]) -> None:
         arguments = module.input_arguments(arguments)
     elif command == "convert":
         arguments = module.convert_arguments(arguments)
+    elif command == "report":
+        arguments = module.run_argument(arguments)
     parser: Any = auto_parser(
         {command: function}, as_positional=False, prog="classmix", parser_class=Parser
     )

@@ -29,9 +29,14 @@ from lightning_classmix.experiments.compare_results import (
     write_csv,
 )
 from lightning_classmix.experiments.compare_run import Run, Setup
-from lightning_classmix.experiments.compare_tables import markdown_report
+from lightning_classmix.experiments.compare_tables import (
+    describe,
+    markdown_report,
+    report_tables,
+)
 from lightning_classmix.experiments.compare_training import build_module
 from lightning_classmix.experiments.compare_workers import execute_all
+from lightning_classmix.experiments.report_page import Page
 from lightning_classmix.ops.ranges import check_ranges
 
 Rates = Sequence[float] | Mapping[str, float | Sequence[float]]
@@ -62,7 +67,7 @@ def compare(
     the best of several trials of half the length, with the first seed and the smallest
     label count, scored on 40 training images that no run trains on. Finished runs are
     not repeated, and interrupted runs continue from their last checkpoint. Writes
-    ``results.json``, ``results.csv``, ``report.md`` and ``miou.png``.
+    ``results.json``, ``results.csv``, ``report.md``, ``report.html`` and ``miou.png``.
 
     Args:
         data: Data module over files, or StreetScenesDataModule; its ``labeled`` is
@@ -219,7 +224,18 @@ def _write_results(
     out = setup.out
     (out / "results.json").write_text(json.dumps(content, indent=2) + "\n")
     write_csv(out / "results.csv", [result | facts for result in results])
-    report = markdown_report(results, tried, facts)
-    (out / "report.md").write_text(report, encoding="utf-8")
     save_figure(out / "miou.png", summaries)
+    description = describe(results, facts)
+    tables = report_tables(results, tried)
+    report = markdown_report(description, tables)
+    (out / "report.md").write_text(report, encoding="utf-8")
+    page = Page("Comparison")
+    for line in description:
+        page.note(line)
+    page.section("mIoU over the number of labeled images")
+    page.picture(out / "miou.png", "Bars: standard deviation over the seeds")
+    for table in tables:
+        page.section(table.title)
+        page.table(table.heads, table.rows)
+    page.write(out / "report.html")
     return content

@@ -1,9 +1,9 @@
-"""The report of a comparison: tables in Markdown."""
+"""The tables of a comparison, and its report in Markdown."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning_classmix.experiments.compare_methods import BASELINE
 from lightning_classmix.experiments.compare_results import (
@@ -17,26 +17,28 @@ Trials = Mapping[str, Mapping[float, float | None]]
 """Score of each tried learning rate in [0, 1], by method; None if it diverged."""
 
 
-def markdown_report(
-    results: Sequence[Mapping[str, Any]],
-    trials: Trials,
-    environment: Mapping[str, Any],
-) -> str:
-    """Return the Markdown page of a comparison.
+class Table(NamedTuple):
+    """One table of the report of a comparison."""
+
+    title: str
+    heads: Sequence[str]
+    """Names of the columns."""
+    rows: Sequence[Sequence[str]]
+
+
+def describe(
+    results: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]
+) -> list[str]:
+    """Return the conditions of a comparison, one per line.
 
     Args:
         results: Results of runs.
-        trials: Scores of the learning rates.
         environment: Commit and versions.
     """
-    methods = list(dict.fromkeys(result["method"] for result in results))
-    counts = sorted({result["labels"] for result in results})
-    rates = {result["method"]: f"{result['lr']:g}" for result in results}
-    summaries = summarize_all(results)
     first = results[0]
     seeds = dict.fromkeys(str(result["seed"]) for result in results)
     versions = environment["versions"].items()
-    description = [
+    return [
         f"data: {first['data']}, {json.dumps(first['data_arguments'])}",
         f"arguments of all methods: {json.dumps(first['shared'])}",
         f"steps: {first['steps']}",
@@ -46,9 +48,35 @@ def markdown_report(
         "± after a score: standard deviation over the seeds; after a difference:"
         " standard error of the mean of the paired differences",
     ]
-    parts = ["# Comparison", "\n".join(f"* {line}" for line in description)]
 
-    parts.append("## mIoU on the validation images, in points")
+
+def markdown_report(description: Sequence[str], tables: Sequence[Table]) -> str:
+    """Return the Markdown page of a comparison.
+
+    Args:
+        description: Conditions, as `describe` returns them.
+        tables: Tables, as `report_tables` returns them.
+    """
+    parts = ["# Comparison", "\n".join(f"* {line}" for line in description)]
+    for table in tables:
+        parts += [f"## {table.title}", _markdown(table.heads, table.rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def report_tables(
+    results: Sequence[Mapping[str, Any]], trials: Trials
+) -> list[Table]:
+    """Return the tables of a comparison.
+
+    Args:
+        results: Results of runs.
+        trials: Scores of the learning rates.
+    """
+    methods = list(dict.fromkeys(result["method"] for result in results))
+    counts = sorted({result["labels"] for result in results})
+    rates = {result["method"]: f"{result['lr']:g}" for result in results}
+    summaries = summarize_all(results)
+
     heads = ["method", "lr"]
     for labels in counts:
         heads += [f"{labels} labels", f"difference to {BASELINE}"]
@@ -59,9 +87,8 @@ def markdown_report(
             row += [_score(summaries[method][labels])]
             row += [_difference(summaries[method][labels])]
         rows.append(row)
-    parts.append(_markdown(heads, rows))
+    tables = [Table("mIoU on the validation images, in points", heads, rows)]
 
-    parts.append("## Student and teacher: mIoU in points")
     rows = []
     for method in methods:
         example = next(r for r in results if r["method"] == method)
@@ -72,25 +99,26 @@ def markdown_report(
                 row.append(_score(summarize(scores, None)))
             rows.append(row)
     heads = ["method", "network", *(f"{labels} labels" for labels in counts)]
-    parts.append(_markdown(heads, rows))
+    tables.append(Table("Student and teacher: mIoU in points", heads, rows))
 
     for labels in counts:
-        parts.append(f"## IoU per class with {labels} labels: mean over seeds")
         rows = [
             [name, *(_mean_iou(results, method, labels, name) for method in methods)]
             for name in results[0]["iou"]
         ]
-        parts.append(_markdown(["class", *methods], rows))
+        title = f"IoU per class with {labels} labels: mean over seeds"
+        tables.append(Table(title, ["class", *methods], rows))
 
     if trials:
-        parts.append("## Learning rates: mIoU on the held-out images, in points")
         tried = sorted({rate for scores in trials.values() for rate in scores})
         rows = [
             [method, *(_trial(scores, rate) for rate in tried)]
             for method, scores in trials.items()
         ]
-        parts.append(_markdown(["method", *(f"{rate:g}" for rate in tried)], rows))
-    return "\n\n".join(parts) + "\n"
+        heads = ["method", *(f"{rate:g}" for rate in tried)]
+        title = "Learning rates: mIoU on the held-out images, in points"
+        tables.append(Table(title, heads, rows))
+    return tables
 
 
 def _score(summary: Summary) -> str:

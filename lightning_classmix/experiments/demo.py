@@ -15,11 +15,14 @@ from torch import Tensor
 
 from lightning_classmix import ops
 from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
+from lightning_classmix.callbacks.validation_record import score_record
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.colors import to_colors, to_picture
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
 from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE
 from lightning_classmix.experiments.demo_figure import save_report
+from lightning_classmix.experiments.report import add_confusion
+from lightning_classmix.experiments.report_page import Page
 from lightning_classmix.models.small_unet import SmallUNet
 from lightning_classmix.modules.classmix import ClassMix
 from lightning_classmix.modules.supervised import Supervised
@@ -38,7 +41,7 @@ def demo(
 
     Both start from the same random weights and use the same labeled scenes, the same
     augmentation and the same number of steps, each with its best learning rate. Writes
-    ``results.json`` and ``report.png``. After a stop signal the same call continues
+    ``results.json``, ``report.png`` and ``report.html``. After a stop signal the same call continues
     from ``checkpoints``, which is deleted at the end.
 
     Args:
@@ -74,10 +77,11 @@ def demo(
     results |= {"seed": seed, "steps": steps, "minutes": minutes}
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     _save_picture(folder / "report.png", data, modules)
+    _save_page(folder / "report.html", results, modules)
     shutil.rmtree(checkpoints)
     console = Console()
     console.print(_table(results))
-    console.print(f"Written: {folder / 'results.json'}, {folder / 'report.png'}")
+    console.print(f"Written: results.json, report.png, report.html in {folder}")
 
 
 def train(
@@ -158,6 +162,28 @@ def _table(results: dict[str, Any]) -> Table:
     before, after = results["supervised"], results["classmix"]
     table.add_row("mIoU", f"{before:.1f}", f"{after:.1f}", f"{results['gain']:+.1f}")
     return table
+
+
+def _save_page(path: Path, results: dict[str, Any], modules: dict[str, Any]) -> None:
+    page = Page(
+        "Supervised and ClassMix on generated street scenes",
+        f"6 labeled and 300 unlabeled scenes, {results['steps']} steps, seed"
+        f" {results['seed']}, 500 test scenes",
+    )
+    page.section("IoU per class, in points")
+    supervised, classmix = (results["iou"][name] for name in METHODS)
+    rows: list[list[object]] = [
+        [name, before / 100, classmix[name] / 100, f"{classmix[name] - before:+.1f}"]
+        for name, before in supervised.items()
+    ]
+    means = [results[name] / 100 for name in METHODS]
+    rows.append(["mean over the classes", *means, f"{results['gain']:+.1f}"])
+    page.table(["class", "Supervised", "ClassMix", "difference"], rows)
+    page.section("Predictions for test scenes, and a mix being made")
+    page.picture(path.with_name("report.png"), "Test scenes")
+    for name, module in modules.items():
+        add_confusion(page, score_record(module), title=name)
+    page.write(path)
 
 
 @torch.no_grad()
