@@ -15,7 +15,9 @@ def compare(*arguments: Any, **options: Any) -> None:
     """Compare, and print what was written."""
     experiment.compare(*arguments, **options)
     out = options["out"]
-    print_line(f"Written: results.json, results.csv, report.md, report.html, miou.png in {out}")
+    print_line(
+        f"Written: results.json, results.csv, report.md, report.html, miou.png in {out}"
+    )
 
 
 def list_arguments(arguments: Sequence[str]) -> list[str]:

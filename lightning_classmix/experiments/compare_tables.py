@@ -63,9 +63,7 @@ def markdown_report(description: Sequence[str], tables: Sequence[Table]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def report_tables(
-    results: Sequence[Mapping[str, Any]], trials: Trials
-) -> list[Table]:
+def report_tables(results: Sequence[Mapping[str, Any]], trials: Trials) -> list[Table]:
     """Return the tables of a comparison.
 
     Args:

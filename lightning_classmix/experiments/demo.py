@@ -41,8 +41,8 @@ def demo(
 
     Both start from the same random weights and use the same labeled scenes, the same
     augmentation and the same number of steps, each with its best learning rate. Writes
-    ``results.json``, ``report.png`` and ``report.html``. After a stop signal the same call continues
-    from ``checkpoints``, which is deleted at the end.
+    ``results.json``, ``report.png`` and ``report.html``. After a stop signal the same
+    call continues from ``checkpoints``, which is deleted at the end.
 
     Args:
         seed: Seed for the scenes, the labeled subset, the weights and the training.

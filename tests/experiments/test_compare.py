@@ -135,7 +135,9 @@ def test_tables_and_figure_are_written(folder: Path) -> None:
     assert float(rows[0]["miou"]) == float(rows[0]["miou_student"])
     assert rows[0]["miou_teacher"] == ""
     assert {"iou/road", "lr", "shared", "commit", "versions"} <= rows[0].keys()
-    assert "difference to supervised" in (folder / "report.md").read_text()
+    for name in ("report.md", "report.html"):
+        assert "difference to supervised" in (folder / name).read_text()
+    assert "data:image/png" in (folder / "report.html").read_text()
     assert (folder / "miou.png").read_bytes().startswith(b"\x89PNG")
 
 

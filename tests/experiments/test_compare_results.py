@@ -11,7 +11,11 @@ from lightning_classmix.experiments.compare_results import (
     summarize,
     summarize_all,
 )
-from lightning_classmix.experiments.compare_tables import markdown_report
+from lightning_classmix.experiments.compare_tables import (
+    describe,
+    markdown_report,
+    report_tables,
+)
 
 
 def result(method: str, labels: int, seed: int, miou: float) -> dict[str, Any]:
@@ -66,7 +70,8 @@ def test_without_the_baseline_there_are_no_differences() -> None:
 
 def test_the_report_shows_scores_differences_classes_and_rates() -> None:
     trials = {"classmix": {0.01: 0.25, 0.1: None}}
-    report = markdown_report(RESULTS, trials, {"commit": None, "versions": {}})
+    description = describe(RESULTS, {"commit": None, "versions": {}})
+    report = markdown_report(description, report_tables(RESULTS, trials))
     lines = report.splitlines()
     assert "| supervised | 0.01 | 45.0 ± 5.0 | - |" in lines
     assert "| classmix | 0.01 | 47.0 ± 6.6 | +2.0 ± 1.0 |" in lines

@@ -30,6 +30,10 @@ def test_demo_writes_results_and_a_picture(
         assert results[method] == pytest.approx(mean, abs=0.011)
     picture = matplotlib.image.imread(tmp_path / "new" / "report.png")
     assert picture.shape[0] > 500
+    page = (tmp_path / "new" / "report.html").read_text()
+    for part in ("ClassMix", "data:image/png", "Confusion matrix of classmix"):
+        assert part in page
+    assert f"{results['classmix']:.1f}" in page
     printed = capsys.readouterr().out
     assert "mIoU" in printed
     assert "sidewalk" in printed
