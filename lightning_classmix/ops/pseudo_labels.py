@@ -9,6 +9,9 @@ PixelWeighting = Literal[
     "confident_share", "confident_share_per_image", "confident_pixels", "uniform"
 ]
 
+_BLOCK = 2**17
+"""Logits that a thread processes at once on the CPU: 512 KB in float32."""
+
 
 def pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return the probability of each pixel's most probable class, and that class.
@@ -39,8 +42,28 @@ def pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
             f"logits must have shape (B, C, H, W), got {tuple(logits.shape)}"
         )
     precise = torch.promote_types(logits.dtype, torch.float32)
-    confidence, label = logits.softmax(1, dtype=precise).max(1)
-    return confidence, label
+    if torch.compiler.is_compiling():
+        # The compiler fuses these, but not softmax and max.
+        logits = logits.to(precise)
+        largest, label = logits.max(1)
+        confidence = (logits - largest[:, None]).exp().sum(1).reciprocal()
+        # An infinite or NaN logit makes all probabilities NaN: then class 0, as below.
+        return confidence, label.masked_fill(confidence.isnan(), 0)
+    if logits.device.type != "cpu":
+        confidence, label = logits.softmax(1, dtype=precise).max(1)
+        return confidence, label
+    # On the CPU by blocks of pixels, whose probabilities stay in the cache.
+    batch, classes, height, width = logits.shape
+    pixels = logits.flatten(2)  # (B, C, HW)
+    confidence = pixels.new_empty((batch, height * width), dtype=precise)
+    label = pixels.new_empty((batch, height * width), dtype=torch.int64)
+    step = max(1, _BLOCK * torch.get_num_threads() // max(1, batch * classes))
+    for start in range(0, height * width, step):
+        block = slice(start, start + step)
+        probability = pixels[:, :, block].softmax(1, dtype=precise)
+        confidence[:, block], label[:, block] = probability.max(1)
+    shape = (batch, height, width)
+    return confidence.view(shape), label.view(shape)
 
 
 def confident_share(

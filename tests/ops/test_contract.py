@@ -130,8 +130,7 @@ def test_an_op_compiles_to_one_graph_with_the_same_result(
     torch.manual_seed(0)
     results = tensors_of(compiled(inputs(dtype, device)))
     for result, real in zip(results, expected, strict=True):
-        assert result.dtype == real.dtype
-        assert torch.equal(result, real)
+        torch.testing.assert_close(result, real)  # checks dtypes; integers are equal
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lightning_classmix import ops
+from lightning_classmix.ops import pseudo_labels
 
 KINDS: tuple[ops.PixelWeighting, ...] = get_args(ops.PixelWeighting)
 
@@ -56,6 +57,20 @@ def test_pseudo_label_agrees_with_a_loop_over_the_pixels() -> None:
     expected_confidence, expected_label = loop_pseudo_label(logits)
     assert torch.equal(label, expected_label)
     torch.testing.assert_close(confidence, expected_confidence)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("block", [1, 7, 24, 10_000])
+def test_pseudo_label_by_blocks_equals_softmax_and_max_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, block: int, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(pseudo_labels, "_BLOCK", block)
+    logits = 3 * torch.randn(2, 3, 5, 8).to(dtype)[..., 1:]  # not contiguous
+    wide = torch.promote_types(dtype, torch.float32)
+    expected, index = logits.softmax(1, dtype=wide).max(1)
+    confidence, label = ops.pseudo_label(logits)
+    torch.testing.assert_close(confidence, expected)
+    assert torch.equal(label, index)
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)
