@@ -16,7 +16,8 @@ _Class = TypeVar("_Class")
 def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[Any]:
     """Open a temporary file, which is renamed to ``path`` when it is complete.
 
-    After an error nothing is left of it, and an existing file stays as it is.
+    After an error nothing is left of it, and an existing file stays as it is. An
+    OSError of the disk names ``path``.
 
     Args:
         path: Path of the complete file.
@@ -28,6 +29,10 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[Any]:
         with temporary.open(mode, **options) as file:
             yield file
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # writing to it names no file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -53,7 +58,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(target) as file:
-            torch.save(checkpoint, file)
+            _save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
         if os.name == "nt":  # folders cannot be opened there
@@ -63,6 +68,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _save(checkpoint: dict[str, Any], file: Any) -> None:
+    """Save a checkpoint; raise the disk's error, which torch hides behind its own."""
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:
+        hidden = error.__context__
+        while hidden is not None and not isinstance(hidden, OSError):
+            hidden = hidden.__context__
+        raise hidden or error from None
 
 
 def read_checkpoint(path: str | Path, name: str = "checkpoint") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from PIL import Image
 from torch.nn import functional
 
+from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.colors import default_palette, to_colors, to_picture
 
 
@@ -89,6 +90,10 @@ class PredictionWriter(BasePredictionWriter):
             for kind, png in (("labels", index_image), ("overlays", overlay)):
                 path = self.predictions / kind / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("xb") as file:  # fails if the file exists
+                if path.exists():
+                    raise FileExistsError(
+                        f"the images must have different names, got {name} twice"
+                    )
+                with atomic_file(path) as file:
                     png.save(file, format="PNG")
             self.written += 1

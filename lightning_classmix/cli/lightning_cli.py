@@ -1,6 +1,8 @@
 """The commands of the Trainer: fit, validate, test and predict."""
 
+import sys
 from functools import partial
+from os.path import getmtime, isfile
 from typing import Any, TypeVar
 
 from lightning.fabric.plugins import CheckpointIO
@@ -21,6 +23,7 @@ from lightning_classmix.cli.console import print_line
 from lightning_classmix.cli.errors import fail
 from lightning_classmix.cli.loggers import run_loggers
 from lightning_classmix.cli.parser import Parser
+from lightning_classmix.cli.stops import continuation
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.modules.supervised import Supervised
 
@@ -126,6 +129,34 @@ class ClassMixCLI(LightningCLI):
             plugins.append(AtomicCheckpointIO())
         config.plugins = plugins
         return super().instantiate_trainer(**kwargs)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run a command; add to an error what was written, and how to continue."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno and not error.filename:
+                error.filename = self.trainer.log_dir  # the writer of a log
+            if subcommand == "fit" and not isinstance(error, FloatingPointError):
+                checkpoint = self._newest_checkpoint()
+                if checkpoint:
+                    error.add_note(f"last checkpoint: {checkpoint}")
+                    command = continuation(sys.argv[1:], checkpoint)
+                    error.add_note(f"continue with: {command}")
+            writer = self._callback(PredictionWriter)
+            if writer is not None and writer.written:
+                error.add_note(f"{writer.written} predictions: {writer.predictions}")
+            raise
+
+    def _newest_checkpoint(self) -> str | None:
+        """Return the newest checkpoint of the run, or the one that it began with."""
+        best: Any = self.trainer.checkpoint_callback
+        last = self._callback(LastCheckpoint)
+        written = [last and last.path, best and best.last_model_path]
+        written.append(best and best.best_model_path)
+        files = [path for path in map(str, filter(None, written)) if isfile(path)]
+        began: Any = self.trainer.ckpt_path
+        return max(files, key=getmtime, default=None) or began
 
     def after_fit(self) -> None:
         """Validate if the run has not been validated; print the paths of its files."""

@@ -1,6 +1,7 @@
 """The command ``classmix``: run the subcommand that the arguments name."""
 
 import sys
+import threading
 import warnings
 from importlib import import_module
 from importlib.metadata import version
@@ -37,6 +38,10 @@ def main() -> None:
         return
     # Imported when needed, so that help is quick.
     from lightning_classmix.cli import errors
+    from lightning_classmix.cli.machine_errors import (
+        hide_in_threads,
+        machine_error_message,
+    )
     from lightning_classmix.cli.stops import stop_messages
     from lightning_classmix.ops.ranges import similar
 
@@ -49,6 +54,8 @@ def main() -> None:
         )
     for message in _HARMLESS_WARNINGS:
         warnings.filterwarnings("ignore", message)
+    thread_hook = threading.excepthook
+    threading.excepthook = hide_in_threads
     try:
         with stop_messages(arguments):
             if command in COMMANDS:
@@ -56,10 +63,12 @@ def main() -> None:
             else:
                 _run_trainer(arguments)
     except errors.USER_ERRORS as error:
-        line = errors.user_error_message(error)
+        line = machine_error_message(error) or errors.user_error_message(error)
         if line is None or errors.show_traceback():
             raise
-        errors.fail(line)
+        errors.fail("; ".join([line, *getattr(error, "__notes__", [])]))
+    finally:
+        threading.excepthook = thread_hook
 
 
 def _run_trainer(arguments: list[str]) -> None:

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import Progress
+from torch import Tensor
 
 from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.cli.console import print_line
@@ -72,10 +74,16 @@ def predict_images(
     with Progress(disable=not sys.stderr.isatty()) as progress:
         for name, path in progress.track(files.items(), description="predict"):
             try:
-                shares = _predict(predictor, path, name, out, probabilities)
+                image = to_array(path, predictor.module.in_channels)
+                label = predictor(image, probabilities=probabilities)
             except (OSError, ValueError) as error:
                 faults.append(str(error))
                 continue
+            try:
+                shares = _write(predictor, image, label, out, name)
+            except OSError as error:
+                error.add_note(f"{len(rows)} predictions: {out}")
+                raise
             rows.append([name, *(f"{share:.6f}" for share in shares)])
     _write_shares(out / "class_shares.csv", predictor.module.class_names, rows)
     print_line(f"{len(rows)} predictions: {out}")
@@ -128,13 +136,11 @@ def _files(inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def _predict(
-    predictor: Predictor, path: Path, name: str, out: Path, probabilities: bool
+def _write(
+    predictor: Predictor, image: NDArray[np.uint8], label: Tensor, out: Path, name: str
 ) -> list[float]:
     """Write the files of one image, and return the share of each class."""
-    image = to_array(path, predictor.module.in_channels)
-    label = predictor(image, probabilities=probabilities)
-    if probabilities:
+    if label.ndim == 3:  # probabilities
         target = _target(out, "probabilities", name, ".npy")
         with atomic_file(target) as file:
             np.save(file, label.numpy().astype(np.float16))

@@ -32,8 +32,8 @@ FIT: dict[str, Any] = {
 
 def run(
     line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str]:
-    """Run a command line; return the exit status and the output."""
+) -> tuple[int, str, str]:
+    """Run a command line; return the exit status, the output and the errors."""
     monkeypatch.setattr(sys, "argv", shlex.split(line))
     status = 0
     try:
@@ -42,7 +42,7 @@ def run(
         status = int(end.code or 0)
     printed = capsys.readouterr()
     assert "Traceback" not in printed.err
-    return status, printed.out
+    return status, printed.out, printed.err
 
 
 def signal_at(step: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_a_stopped_fit_prints_the_command_that_continues_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     signal_at(2, signal.SIGINT, monkeypatch)
-    status, out = run("classmix fit --config fit.yaml", monkeypatch, capsys)
+    status, out, _ = run("classmix fit --config fit.yaml", monkeypatch, capsys)
     assert status == 128 + signal.SIGINT
     stopped, command = out.splitlines()[-2:]
     checkpoint = folder / "lightning_logs/version_0/checkpoints/last.ckpt"
@@ -81,7 +81,7 @@ def test_a_stopped_fit_prints_the_command_that_continues_it(
     assert command == f"continue with: {expected}"
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 3
 
-    status, out = run(expected, monkeypatch, capsys)
+    status, out, _ = run(expected, monkeypatch, capsys)
     assert status == 0
     saved = torch.load(
         "lightning_logs/version_1/checkpoints/last.ckpt", weights_only=True
@@ -102,7 +102,7 @@ def test_a_stopped_demo_continues_with_the_same_command(
     command = "classmix demo --steps 3 --out"
     assert run(f"{command} {whole}", monkeypatch, capsys)[0] == 0
     signal_at(2, signal.SIGTERM, monkeypatch)
-    status, out = run(f"{command} {half}", monkeypatch, capsys)
+    status, out, _ = run(f"{command} {half}", monkeypatch, capsys)
     assert status == 128 + signal.SIGTERM
     assert out.splitlines()[-1] == f"continue with: {command} {half}"
     assert run(f"{command} {half}", monkeypatch, capsys)[0] == 0
