@@ -1,5 +1,7 @@
-"""Small images and labels on a disk."""
+"""Small image and label files."""
 
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,17 @@ def save_files(root: Path, count: int = 3) -> ImageFiles:
         save_pair(image, label, seed=seed)
     label_map = LabelMap({value: value for value in range(3)})
     return ImageFiles(images, labels, label_map=label_map, root=root)
+
+
+def write_png(path: Path, row: bytes, width: int, *, bits: int) -> None:
+    """Write a gray PNG of one row with any number of bits."""
+    header = struct.pack(">IIBBBBB", width, 1, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        content += struct.pack(">I", len(data)) + name + data
+        content += struct.pack(">I", zlib.crc32(name + data))
+    path.write_bytes(content)
 
 
 def make_folder(

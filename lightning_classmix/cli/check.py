@@ -111,7 +111,6 @@ def find_warnings(data: FileDataModule, inspection: Inspection) -> list[str]:
     if len(sizes - {None}) > 1 and data.crop is None and data.size is None:
         messages.append("training images differ in size: give crop or size")
     messages += _leaks(inspection.duplicates)
-    messages += inspection.background_only
     if "labeled" not in inspection.classes:
         return messages
     found = inspection.classes["labeled"]

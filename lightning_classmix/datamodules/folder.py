@@ -19,14 +19,9 @@ from lightning_classmix.datasets.folder_layout import (
 )
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.label_counts import LabelCounts
-from lightning_classmix.datasets.label_map import (
-    COLOR,
-    LabelMap,
-    check_classes,
-    color_value,
-    raw_value,
-)
+from lightning_classmix.datasets.label_map import LabelMap, check_classes
 from lightning_classmix.datasets.pairing import read_list
+from lightning_classmix.datasets.raw_values import color_value, is_color, raw_value
 from lightning_classmix.ops import VOID
 
 CLASSES_FILE = "classes.yaml"
@@ -43,8 +38,9 @@ class FolderDataModule(FileDataModule):
     can replace the folders.
 
     Labels are PNG, TIFF or BMP files: the class of each pixel from 0 on and 255 for
-    void, with 8 or 16 bits, as numbers or as indices of a palette; 0 and 255 for two
-    classes; or colors, which ``palette`` or ``label_map`` maps to classes. A file
+    void, as whole numbers of any type or as indices of a palette; 0 and 255 for two
+    classes; or colors, which ``palette`` or ``label_map`` maps to classes. Palette
+    files are also read by their colors, if these are known. A file
     ``classes.yaml`` in the folder may hold ``num_classes``, ``class_names``,
     ``palette`` and ``label_map``, in place of these arguments.
 
@@ -56,7 +52,7 @@ class FolderDataModule(FileDataModule):
         palette: Colors of the classes, RGB in [0, 255], in the order of their indices;
             used for pictures, and to read label files that hold colors.
         label_map: Class index, or 255 for void, of each value in the label files; a
-            value is a number or a color '#rrggbb'.
+            value is a whole number or a color '#rrggbb'.
         train_list: CSV or text file of the training images in place of ``images``,
             ``labels`` and ``unlabeled``: ``image,label`` on each line, the label empty
             where there is none, relative to ``root``.
@@ -132,7 +128,12 @@ class FolderDataModule(FileDataModule):
             num_classes, counts = self.num_classes, self._counts
         else:
             num_classes = self._num_classes_from(counts)
-        label_map = LabelMap(self._label_map_from(num_classes, counts))
+        classes = self._label_map_from(num_classes, counts)
+        info = self._class_info
+        given = (info.num_classes, info.class_names, info.palette, info.label_map)
+        inferred = given == (None, None, None, None)
+        stretch = inferred and self._label_values(counts).stretch
+        label_map = LabelMap(classes, stretch=stretch)
         return ClassTable(num_classes, self.class_names, label_map)
 
     def _num_classes_from(self, counts: Mapping[str, LabelCounts]) -> int:
@@ -166,7 +167,7 @@ class FolderDataModule(FileDataModule):
             classes = {0: 0, VOID: 1}
         else:
             classes = {value: value for value in (*range(num_classes), VOID)}
-        if palette and not any(value & COLOR for value in classes):
+        if palette and not any(map(is_color, classes)):
             classes |= {
                 color_value(*color): label for label, color in enumerate(palette)
             }

@@ -1,23 +1,33 @@
 """Infer the number of classes from the values in label files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
+from numpy.typing import NDArray
 
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
 from lightning_classmix.datasets.label_counts import LabelCounts, stack_counts
-from lightning_classmix.datasets.label_map import COLOR, format_value, gray_of
+from lightning_classmix.datasets.label_map import channel_hint
+from lightning_classmix.datasets.raw_values import (
+    COLOR,
+    FEW_BITS,
+    format_value,
+    numbers_of,
+    stretched,
+)
 from lightning_classmix.ops import VOID
 
 _STEPS = 2  # values between 0 and 255 that masks may contain without being smoothed
 
 
 class LabelValues:
-    """The values in label files; gray colors count as their gray value.
+    """The values in label files as numbers where possible.
+
+    Palette files count by their indices, gray colors by their gray value.
 
     Args:
         counted: Labeled files with their raw values.
@@ -32,16 +42,18 @@ class LabelValues:
         faults: Iterable[str] = (),
         remedy: str,
     ) -> None:
-        rows = []
+        raw = []
         self.files: list[Path] = []
         self.faults = [*faults]
         self.remedy = remedy
         for files, counts in counted:
             self.files += files.labels or ()
             self.faults += counts.faults
-            values = gray_of(counts.values)
-            rows += [(values[row > 0], row[row > 0]) for row in counts.counts]
-        stacked = stack_counts(rows)
+            raw += [(counts.values[row > 0], row[row > 0]) for row in counts.counts]
+        self.stretch = _are_stretched([values for values, _ in raw])
+        stacked = stack_counts(
+            [_merge(numbers_of(v, stretch=self.stretch), pixels) for v, pixels in raw]
+        )
         self.values = stacked.values
         self.present = stacked.counts > 0
         self.pixels = stacked.counts.sum(axis=0)
@@ -69,26 +81,31 @@ class LabelValues:
         colors = values[values >= COLOR]
         if len(colors):
             raise ValueError(
-                f"labels of colors must have a table, got {self._example(colors[0])};"
-                f" give palette or label_map, {self.remedy}"
+                f"labels of colors must have a table, got {self._example(colors[0])}"
+                f"{channel_hint(colors)}; give palette or label_map, {self.remedy}"
             )
-        beyond = values[(values > VOID) & (values < COLOR)]
+        beyond = values[(values < 0) | (values > VOID)]
         if len(beyond):
             raise ValueError(
                 "labels must hold classes in [0, 254] or 255 for void, got"
-                f" {self._example(beyond[0])}; give label_map, {self.remedy}"
+                f" {self._example(beyond[0])}; give label_map, such as"
+                f" {{{beyond[0]}: 255}} and all classes, {self.remedy}"
             )
         self._refuse_smoothed()
         classes = values[values < VOID]
         count = int(classes.max(initial=0)) + 1
         if count < 2:
             raise_faults(self.faults)
-            got = "no label"
-            if self.files:
-                got = f"the values {values.tolist()}, where 255 is void"
+            if not self.files:
+                raise ValueError(
+                    "labels must hold at least 2 classes, got no label; give"
+                    f" num_classes or class_names, {self.remedy}"
+                )
             raise ValueError(
-                f"labels must hold at least 2 classes, got {got}; give num_classes or"
-                f" class_names, {self.remedy}"
+                f"labels must hold at least 2 classes, got the values {values.tolist()}"
+                f", where 255 is void, in {self.files[0]} and all others; correct the"
+                " files, or give num_classes if other images hold more classes,"
+                f" {self.remedy}"
             )
         absent = [str(c) for c in range(count) if c not in classes]
         if absent:
@@ -116,3 +133,27 @@ class LabelValues:
         """Return a value and the name of a file that contains it."""
         with_value = self.present[:, self.values == value].any(axis=1)
         return f"{format_value(int(value))} in {self.files[int(with_value.argmax())]}"
+
+
+def _are_stretched(values: Sequence[NDArray[np.int64]]) -> bool:
+    """Return whether files of few bits stand for their 8-bit values.
+
+    True if files of 8 bits hold these values, but not the small numbers.
+
+    Args:
+        values: Raw values of each file.
+    """
+    stacked = np.unique(np.concatenate([np.empty(0, np.int64), *values]))
+    few = stacked[stacked >= FEW_BITS]
+    few = few[few & 0xFF > 0]
+    full = numbers_of(stacked[stacked < FEW_BITS])
+    large = bool(np.isin(stretched(few), full).all())
+    return len(few) > 0 and large and not np.isin(few & 0xFF, full).all()
+
+
+def _merge(
+    values: NDArray[np.int64], pixels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each value once, with the sum of its pixels."""
+    unique, inverse = np.unique(values, return_inverse=True)
+    return unique, np.bincount(inverse, pixels, len(unique)).astype(np.int64)

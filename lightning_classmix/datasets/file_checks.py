@@ -1,12 +1,16 @@
 """Read the first files of a dataset before training, and report faults."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
+from numpy.typing import NDArray
 
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
-from lightning_classmix.datasets.label_map import count_values
+from lightning_classmix.datasets.label_map import LabelMap, count_values
+from lightning_classmix.datasets.palettes import palette_conflicts
 from lightning_classmix.datasets.parallel import parallel_map
 from lightning_classmix.ops import VOID
 
@@ -19,32 +23,65 @@ CHECKED = 1000
 def check_first_files(files: ImageFiles) -> None:
     """Read the first images as training does: all of a small set, some of a large one.
 
-    Warn if labels contain nothing but class 0 and void.
+    Warn if labels contain nothing but class 0 and void, or the same class only.
 
     Raises:
         ValueError: If an image cannot be read, differs in size from its label, or has a
-            raw value without a class; all such files are named.
+            raw value without a class, or if palettes contradict each other; all such
+            files are named.
     """
+    if files.labels is None or files.label_map is None:
+        count = min(len(files), CHECKED_UNLABELED)
+        read = parallel_map(lambda i: _fault(files, i), range(count), "Checking images")
+        raise_faults(fault for fault in read if fault)
+        return
+    label_map, paths = files.label_map, files.labels
 
-    def check(index: int) -> tuple[str | None, bool]:
+    def check(index: int) -> tuple[str | None, NDArray[np.int64]]:
         try:
-            label = files[index].get("label")
+            _, label = files.read(index)
+            label_map(label, paths[index])
         except (ValueError, OSError) as error:
-            return str(error), False
-        values = () if label is None else count_values(label)[0].tolist()
-        return None, values == [0, VOID]
+            return str(error), np.empty(0, np.int64)
+        return None, count_values(label)[0]
 
-    count = CHECKED_UNLABELED if files.labels is None else CHECKED
-    results = parallel_map(check, range(min(len(files), count)), "Checking images")
+    results = parallel_map(check, range(min(len(files), CHECKED)), "Checking images")
     raise_faults(fault for fault, _ in results if fault)
-    background_only = [index for index, (_, alone) in enumerate(results) if alone]
-    ambiguous = files.label_map is not None and files.label_map.may_hide_a_class
-    if background_only and ambiguous and files.labels is not None:
-        rank_zero_warn(
-            background_only_warning(
-                len(background_only), files.labels[background_only[0]]
-            )
+    values = [(paths[index], values) for index, (_, values) in enumerate(results)]
+    raise_faults(palette_conflicts(values, label_map))
+    classes = [(path, {*label_map.look_up(v).tolist()}) for path, v in values]
+    for message in label_warnings(classes, label_map):
+        rank_zero_warn(message)
+
+
+def _fault(files: ImageFiles, index: int) -> str | None:
+    try:
+        files[index]
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
+
+
+def label_warnings(
+    classes: Sequence[tuple[Path, set[int]]], label_map: LabelMap
+) -> list[str]:
+    """Return warnings of labels that may have been read wrongly.
+
+    Args:
+        classes: Path and classes of each label file.
+        label_map: Class of each raw value.
+    """
+    messages = []
+    contained = set().union(*(classes for _, classes in classes)) - {VOID}
+    background = [path for path, contained in classes if contained == {0, VOID}]
+    if background and label_map.may_hide_a_class:
+        messages.append(background_only_warning(len(background), background[0]))
+    elif len(contained) == 1:
+        messages.append(
+            f"the labels hold class {contained.pop()} only, in {len(classes)} files,"
+            f" such as {classes[0][0]}: no other class can be learned or scored"
         )
+    return messages
 
 
 def background_only_warning(count: int, example: Path) -> str:

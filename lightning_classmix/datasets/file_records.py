@@ -59,7 +59,7 @@ def read_records(files: ImageFiles, name: str) -> list[FileRecord]:
                 label = files.raw_label(index)
                 counts = count_values(label)
                 if size is not None:
-                    files.check_size(index, size[::-1], label.shape)
+                    files.check_size(index, size[::-1], label.values.shape)
         except (ValueError, OSError) as error:
             faults.append(str(error))
         return FileRecord(path, size, channels, digest, counts, faults)

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 from torch.utils.data import Dataset
 
-from lightning_classmix.datasets.image_io import read_image, read_label, stem
+from lightning_classmix.datasets.image_io import read_image, stem
 from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.datasets.label_reading import RawLabel, read_label
 from lightning_classmix.datasets.paths import Paths
 
 
@@ -63,18 +63,27 @@ class ImageFiles(Dataset[dict[str, Any]]):
             ValueError: If a file cannot be read, image and label differ in size, or a
                 raw value has no class; the file is named.
         """
-        item: dict[str, Any] = {"image": read_image(self.images[index])}
-        if self.labels is not None:
-            raw = self.raw_label(index)
-            self.check_size(index, item["image"].size, raw.shape)
-            label = raw
-            if self.label_map is not None:
-                label = self.label_map(raw, self.labels[index])
-            item["label"] = label
-        return item | {"name": self.name(index)}
+        if self.labels is None:
+            return {"image": read_image(self.images[index]), "name": self.name(index)}
+        image, raw = self.read(index)
+        label: Any = raw.values
+        if self.label_map is not None:
+            label = self.label_map(raw, self.labels[index])
+        return {"image": image, "label": label, "name": self.name(index)}
 
-    def raw_label(self, index: int) -> NDArray[np.integer]:
-        """Return the raw values of a label, ``(H, W)``."""
+    def read(self, index: int) -> tuple[Image.Image, RawLabel]:
+        """Return an image and the raw values of its label.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a file cannot be read, or image and label differ in size.
+        """
+        image, raw = read_image(self.images[index]), self.raw_label(index)
+        self.check_size(index, image.size, raw.values.shape)
+        return image, raw
+
+    def raw_label(self, index: int) -> RawLabel:
+        """Return the raw values of a label."""
         if self.labels is None:
             raise TypeError("images must have labels, got unlabeled images")
         return read_label(self.labels[index])

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from lightning_classmix.datasets.class_info import ClassTable
 from lightning_classmix.datasets.class_statistics import ClassStatistics, count_classes
-from lightning_classmix.datasets.file_checks import background_only_warning
+from lightning_classmix.datasets.file_checks import label_warnings
 from lightning_classmix.datasets.file_records import (
     FileRecord,
     label_counts,
@@ -17,6 +17,7 @@ from lightning_classmix.datasets.file_records import (
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.label_counts import LabelCounts
 from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.datasets.palettes import palette_conflicts
 from lightning_classmix.ops import VOID
 
 _SETS = ("labeled", "unlabeled", "val", "test")
@@ -54,10 +55,8 @@ class Inspection(NamedTuple):
     """Groups of images with equal pixels: set and path of each."""
     faults: list[str]
     """Error messages, each with the name of a file."""
-    background_only: list[str]
-    """Warning of labels with nothing but class 0 and void, if there are any."""
     warnings: list[str]
-    """Warnings of the data module."""
+    """Warnings of the data module and of its labels."""
 
 
 def inspect_dataset(data: InspectedData) -> Inspection:
@@ -83,11 +82,11 @@ def inspect_dataset(data: InspectedData) -> Inspection:
             faults += [fault for record in part for fault in record.faults]
 
         table = _class_table(data, counts, faults)
-        background_only = []
+        label_messages: list[str] = []
         if table is not None:
             for name, part in labeled.items():
                 faults += _label_faults(records[name], part, table.label_map)
-            background_only = _background_only(records, labeled, table.label_map)
+            label_messages = _label_warnings(records, labeled, table.label_map)
         records = _divide_labeled(data, counts, records, faults)
     classes: dict[str, ClassStatistics] = {}
     if table is not None:
@@ -100,8 +99,8 @@ def inspect_dataset(data: InspectedData) -> Inspection:
         classes,
         _duplicates(records),
         faults,
-        background_only,
-        [str(w.message) for w in caught if issubclass(w.category, UserWarning)],
+        [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+        + label_messages,
     )
 
 
@@ -127,24 +126,23 @@ def _label_faults(
             faults.append(label_map.fault(values, counts, path=path))
         elif len(classes) and (classes == VOID).all():
             faults.append(f"a label must hold a class, got nothing but void in {path}")
-    return faults
+    values_by_file = label_counts(records).by_file(files)
+    return faults + palette_conflicts(values_by_file, label_map)
 
 
-def _background_only(
+def _label_warnings(
     records: Mapping[str, Sequence[FileRecord]],
     labeled: Mapping[str, ImageFiles],
     label_map: LabelMap,
 ) -> list[str]:
-    """Return the warning of labels with nothing but class 0 and void, if any."""
-    if not label_map.may_hide_a_class:
-        return []
-    found = [
-        path
+    """Return warnings of labels that may have been read wrongly."""
+    classes = [
+        (path, {*label_map.look_up(record.counts[0]).tolist()})
         for name, files in labeled.items()
         for record, path in zip(records[name], files.labels or (), strict=True)
-        if {*label_map.look_up(record.counts[0]).tolist()} == {0, VOID}
+        if len(record.counts[0])
     ]
-    return [background_only_warning(len(found), found[0])] if found else []
+    return label_warnings(classes, label_map)
 
 
 def _divide_labeled(

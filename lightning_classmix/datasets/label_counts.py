@@ -1,6 +1,7 @@
 """Count the raw values in label files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
 from lightning_classmix.datasets.label_map import LabelMap, count_values
+from lightning_classmix.datasets.palettes import palette_conflicts
 from lightning_classmix.datasets.parallel import parallel_map
 from lightning_classmix.ops import VOID
 
@@ -22,6 +24,15 @@ class LabelCounts(NamedTuple):
     """Pixels of each value in each file, ``(N, V)``; 0 for an unreadable file."""
     faults: Sequence[str] = ()
     """Error message of each file that cannot be read."""
+
+    def by_file(self, files: ImageFiles) -> Iterator[tuple[Path, NDArray[np.int64]]]:
+        """Yield the path and the raw values of each label file.
+
+        Args:
+            files: Labeled images, N of them.
+        """
+        for path, pixels in zip(files.labels or (), self.counts, strict=True):
+            yield path, self.values[pixels > 0]
 
 
 class LazyLabelCounts(Mapping[str, LabelCounts]):
@@ -103,14 +114,16 @@ def classes_present(
             files are named.
     """
     raise_faults(counts.faults)
-    classes = label_map.look_up(counts.values)
-    wrong = np.flatnonzero(counts.counts[:, classes < 0].any(axis=1)).tolist()
-    raise_faults(
-        label_map.fault(counts.values, counts.counts[index], path=path)
-        for index, path in zip(wrong, files.take(wrong).labels or (), strict=True)
-    )
     present = np.zeros((len(counts.counts), VOID + 1), dtype=bool)
-    for label, pixels in zip(classes, counts.counts.T, strict=True):
-        present[:, label] |= pixels > 0
+    faults = []
+    paths = files.labels or ()
+    for row, pixels, path in zip(present, counts.counts, paths, strict=True):
+        values = counts.values[pixels > 0]
+        classes = label_map.look_up(values)
+        if (classes < 0).any():
+            faults.append(label_map.fault(counts.values, pixels, path=path))
+        row[classes] = True
+    raise_faults(faults)
+    raise_faults(palette_conflicts(counts.by_file(files), label_map))
     present[:, VOID] = False
     return present

@@ -1,161 +1,209 @@
 """Map the raw values of label files to classes."""
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_classmix.datasets.label_reading import RawLabel
+from lightning_classmix.datasets.raw_values import (
+    FEW_BITS,
+    INDEXED,
+    color_of,
+    color_value,
+    format_value,
+    index_of,
+    is_color,
+    stretched,
+)
 from lightning_classmix.ops import VOID
 
-COLOR = 1 << 24
-"""Bit that tells the raw value of a color, ``COLOR | 0xRRGGBB``, from a number."""
-
-_SHOWN = 10  # values that one error lists
+_SHOWN = 10  # values that an error message lists
 _TABLE = 1 << 16
-
-
-def color_value(red: int, green: int, blue: int) -> int:
-    """Return the raw value that stands for a color."""
-    return COLOR | red << 16 | green << 8 | blue
-
-
-def raw_value(key: int | str) -> int:
-    """Return the raw value that is written as a whole number or as ``#rrggbb``.
-
-    Raises:
-        ValueError: If ``key`` is neither.
-
-    Example:
-        >>> raw_value(7), raw_value("#0000ff") == color_value(0, 0, 255)
-        (7, True)
-    """
-    text = str(key)
-    if text.isdecimal() and int(text) < _TABLE:
-        return int(text)
-    if re.fullmatch("#[0-9a-fA-F]{6}", text):
-        return COLOR | int(text[1:], 16)
-    raise ValueError(
-        f"a raw value must be in [0, {_TABLE - 1}] or a color '#rrggbb', got {key!r}"
-    )
-
-
-def gray_of(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return raw values with the gray colors as numbers; others stay."""
-    gray = values & 0xFF
-    return np.where(values == (COLOR | gray * 0x010101), gray, values)
 
 
 class LabelMap:
     """The class of each raw value that may occur in a label file.
 
+    Palette files are translated by their colors if the map has colors and they match;
+    otherwise the indices count. Numbers in files of 1, 2 or 4 bits stand for their
+    8-bit values, such as 255 for white, where only these have classes.
+
     Args:
-        classes: Raw value to class, or to 255 for void. If it knows no color, a gray
-            one counts as its gray value.
+        classes: Class, or 255 for void, of each raw value. If there is no color among
+            them, a gray color counts as its gray value.
+        stretch: Whether files of few bits always stand for their 8-bit values.
     """
 
-    def __init__(self, classes: Mapping[int, int]) -> None:
+    def __init__(self, classes: Mapping[int, int], *, stretch: bool = False) -> None:
         self.known = classes
-        if not any(value & COLOR for value in classes):
-            grays = {color_value(v, v, v): c for v, c in classes.items() if v < 256}
-            classes = {**classes, **grays}
+        self.stretch = stretch
+        self.has_colors = any(is_color(value) for value in classes)
+        if not self.has_colors:
+            gray = {v: c for v, c in classes.items() if 0 <= v < 256}
+            classes = {**classes, **{color_value(v, v, v): c for v, c in gray.items()}}
         self._raw = np.array(sorted(classes), np.int64)
         self._classes = np.array([classes[v] for v in sorted(classes)], np.int16)
         self._table = np.full(_TABLE, -1, np.int16)
-        numbers = self._raw < _TABLE
+        numbers = (self._raw >= 0) & (self._raw < _TABLE)
         self._table[self._raw[numbers]] = self._classes[numbers]
 
-    def look_up(self, raw: NDArray[np.integer]) -> NDArray[np.int16]:
-        """Return the class of each raw value, 255 for void, -1 where there is none."""
-        if raw.dtype in (np.uint8, np.uint16):
-            classes: NDArray[np.int16] = self._table[raw]
-            return classes
-        place = np.searchsorted(self._raw, raw).clip(max=len(self._raw) - 1)
-        return np.where(self._raw[place] == raw, self._classes[place], -1)
+    def look_up(self, values: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Return the classes of the raw values of one file.
+
+        Args:
+            values: All raw values of the file, each once, int64 ``(V,)``.
+
+        Returns:
+            Class, 255 for void, or -1 for a value without a class, int16 ``(V,)``.
+        """
+        classes = self._look_up_plain(values)
+        indexed = (values >= INDEXED) & (values < FEW_BITS)
+        if indexed.any():
+            classes[indexed] = self._look_up_palette(values[indexed])
+        few = values >= FEW_BITS
+        if few.any():
+            numbers = self._look_up_plain(values[few] & 0xFF)
+            large = self._look_up_plain(stretched(values[few]))
+            only_large = (large >= 0).all() and (numbers < 0).any()
+            classes[few] = large if self.stretch or only_large else numbers
+        return classes
+
+    def _look_up_plain(self, values: NDArray[np.integer]) -> NDArray[np.int16]:
+        """Return the classes of numbers and colors."""
+        position = np.searchsorted(self._raw, values).clip(max=len(self._raw) - 1)
+        known = self._raw[position] == values
+        return np.where(known, self._classes[position], -1)
+
+    def _look_up_palette(self, values: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Return the classes of the indices that a palette file uses."""
+        by_index = self._look_up_plain(index_of(values))
+        by_color = self._look_up_plain(color_of(values))
+        if self.has_colors:
+            void = (by_color < 0) & (by_index == VOID)
+            colors = np.where(void, VOID, by_color)
+            differ = (by_color >= 0) & (by_color != by_index)
+            return colors if (colors >= 0).all() or differ.any() else by_index
+        if len({*color_of(values).tolist()}) < len(values):  # colors without meaning
+            return by_index
+        if (by_color < 0).any() or (by_index < 0).any():  # one of both is meant
+            return by_color if (by_color >= 0).all() else by_index
+        # A palette of grays whose indices and grays are classes, but not the same ones.
+        ambiguous = (by_color != VOID) & (by_color != by_index)
+        return np.where(ambiguous, -1, by_index).astype(np.int16)
+
+    def uses_indices(self, values: NDArray[np.int64]) -> bool:
+        """Return whether a palette file is read by its indices.
+
+        Args:
+            values: All raw values of the file, int64 ``(V,)``.
+        """
+        indexed = values[(values >= INDEXED) & (values < FEW_BITS)]
+        by_index = self._look_up_plain(index_of(indexed))
+        return len(indexed) > 0 and bool((self.look_up(indexed) == by_index).all())
 
     @property
     def may_hide_a_class(self) -> bool:
-        """Whether raw 0 is class 0 and raw 255 void: masks of 0 and 255 look empty."""
+        """Whether 0 is class 0 and 255 void, so that masks of 0 and 255 look empty."""
         return (self.known.get(0), self.known.get(VOID)) == (0, VOID)
 
-    def __call__(self, raw: NDArray[np.integer], path: Path) -> NDArray[np.uint8]:
+    def __call__(self, label: RawLabel, path: Path) -> NDArray[np.uint8]:
         """Return the class of each pixel of a label file, uint8 ``(H, W)``.
 
         Raises:
-            ValueError: If a value has none; it names the file, the values and how many
-                pixels have them.
+            ValueError: If a value has no class; the file, the values and the number of
+                their pixels are named.
         """
-        classes = self.look_up(raw)
+        values = label.values
+        if label.codes is not None:
+            used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+            table = np.full(256, -1, np.int16)
+            table[used] = self.look_up(label.codes[used])
+            classes: NDArray[np.int16] = table[values]
+        elif values.dtype in (np.uint8, np.uint16):
+            classes = self._table[values]
+        else:
+            classes = self._look_up_plain(values)
         if classes.min(initial=0) < 0:
-            raise ValueError(self.fault(*count_values(raw), path=path))
+            raise ValueError(self.fault(*count_values(label), path=path))
         return classes.astype(np.uint8)
 
     def fault(
         self, values: NDArray[np.int64], counts: NDArray[np.int64], *, path: Path
     ) -> str:
-        """Tell which of a file's values have no class, and how many pixels have them.
+        """Return the error message of a file with values that have no class.
 
         Args:
-            values: Raw values that occur in the file, int64 ``(V,)``.
-            counts: Pixels of each of them, int64 ``(V,)``.
-            path: The file.
+            values: Raw values, int64 ``(V,)``.
+            counts: Number of pixels of each in the file, int64 ``(V,)``.
+            path: Path of the file.
         """
-        wrong = [
+        values, counts = values[counts > 0], counts[counts > 0]
+        wrong = self.look_up(values) < 0
+        shown = [
             f"{format_value(value)} ({count} pixel{'s' * (count > 1)})"
-            for value, count, label in zip(
-                values.tolist(), counts.tolist(), self.look_up(values), strict=True
+            for value, count in zip(
+                values[wrong].tolist(), counts[wrong].tolist(), strict=True
             )
-            if label < 0 and count
         ]
-        if len(wrong) > _SHOWN:
-            wrong = [*wrong[:_SHOWN], f"{len(wrong) - _SHOWN} other values"]
+        if len(shown) > _SHOWN:
+            shown = [*shown[:_SHOWN], f"{len(shown) - _SHOWN} other values"]
         return (
             f"a label must hold values of {_ranges(self.known)}, got"
-            f" {', '.join(wrong)} in {path}; mend the file, or give num_classes,"
-            " palette or label_map"
+            f" {', '.join(shown)} in {path}{channel_hint(values)}; correct the file, or"
+            " give num_classes, palette or label_map"
         )
 
 
-def count_values(
-    raw: NDArray[np.integer],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the raw values that occur, and how many pixels have each."""
+def count_values(label: RawLabel) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the raw values of a label file, and the number of pixels of each."""
+    raw = label.values
     if raw.dtype.itemsize <= 2:
         counts = np.bincount(raw.ravel())
         values = np.flatnonzero(counts)
-        return values, counts[values]
-    values, counts = np.unique(raw, return_counts=True)
-    return values.astype(np.int64), counts
+        counts = counts[values]
+    else:
+        values, counts = np.unique(raw, return_counts=True)
+    codes = values if label.codes is None else label.codes[values]
+    return codes.astype(np.int64), counts
 
 
-def format_value(value: int) -> str:
-    """Return a raw value as a user writes it.
+def channel_hint(values: NDArray[np.int64]) -> str:
+    """Return a hint for error messages if colors differ in one channel only.
 
-    Example:
-        >>> format_value(7), format_value(color_value(0, 0, 255))
-        ('7', '#0000ff')
+    Args:
+        values: Raw values, int64 ``(V,)``.
     """
-    return f"#{value - COLOR:06x}" if value & COLOR else str(value)
+    colors = np.array([value for value in values.tolist() if is_color(value)], np.int64)
+    channels = {"red": colors >> 16 & 0xFF, "green": colors >> 8 & 0xFF}
+    channels["blue"] = colors & 0xFF
+    varying = [name for name, part in channels.items() if len({*part.tolist()}) > 1]
+    if len(varying) != 1:
+        return ""
+    return (
+        f" (the classes seem to be in the {varying[0]} channel: save that channel as a"
+        " gray image)"
+    )
 
 
 def _ranges(values: Collection[int]) -> str:
-    """Tell whole numbers in words, such as ``0 to 10, 255``, and then colors."""
-    numbers = sorted(value for value in values if not value & COLOR)
+    """Return numbers as ranges, such as ``0 to 10, 255``, and then colors."""
+    numbers = sorted(value for value in values if not is_color(value))
     starts = [n for n in numbers if n - 1 not in values]
     ends = [n for n in numbers if n + 1 not in values]
     parts = [
         str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)
     ]
-    colors = sorted(value for value in values if value & COLOR)
+    colors = sorted(value for value in values if is_color(value))
     return ", ".join(parts + [format_value(value) for value in colors])
 
 
 def check_classes(label_map: Mapping[int, int], num_classes: int) -> None:
-    """Raise a ValueError if a raw value stands for no class and not for void."""
+    """Raise a ValueError if a raw value maps to neither a class nor void."""
     for value, label in label_map.items():
         if not 0 <= label < num_classes and label != VOID:
             raise ValueError(
-                f"label_map must lead to classes in [0, {num_classes - 1}] or to 255"
+                f"label_map must map to classes in [0, {num_classes - 1}] or to 255"
                 f" for void, got {label} for {format_value(value)}"
             )

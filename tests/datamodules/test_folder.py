@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from lightning_classmix import FolderDataModule
-from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES, read_label
+from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
+from lightning_classmix.datasets.label_reading import read_label
 from tests.images import image_names, make_folder, save_pair, setup_folder
 
 
@@ -242,7 +243,7 @@ def test_subfolders_are_read(tmp_path: Path) -> None:
         save_pair(val / f"images/{name}.png", val / f"labels/{name}.png")
     data = setup_folder(tmp_path)
     assert data.labeled.names() == ["a/x", "b/c/y", "b/x"]
-    raw = read_label(tmp_path / "labels/b/c/y.png")
+    raw = read_label(tmp_path / "labels/b/c/y.png").values
     assert np.array_equal(data.labeled[1]["label"], raw)
     assert [len(part) for part in (data.labeled, data.unlabeled, data.val)] == [3] * 3
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lightning_classmix import FolderDataModule
-from lightning_classmix.datasets.image_io import read_label
-from tests.images import make_folder, save_pair, setup_folder
+from lightning_classmix.datasets.label_reading import read_label
+from tests.images import make_folder, save_pair, setup_folder, write_png
 
 
 def test_classes_are_counted_and_the_count_is_reported(
@@ -176,7 +176,9 @@ def test_with_three_classes_255_in_masks_is_void_with_a_warning(tmp_path: Path) 
     root = make_folder(tmp_path)
     rewrite(root, lambda label: (label == 1).astype(np.uint8) * 255)
     for path in (root / "val/labels").iterdir():
-        Image.new("L", (32, 24), 2).save(path)
+        values = np.full((24, 32), 2, np.uint8)
+        values[0] = 1
+        Image.fromarray(values).save(path)
     with pytest.warns(UserWarning, match=r"6 labels with nothing but class 0 and void"):
         label = setup_folder(root, num_classes=3).labeled[0]["label"]
     assert np.unique(label).tolist() == [0, 255]
@@ -187,7 +189,7 @@ def test_a_label_map_overrides_the_meaning_of_masks(tmp_path: Path) -> None:
     rewrite(root, lambda label: (label == 1).astype(np.uint8) * 255)
     data = setup_folder(root, label_map={0: 1, 255: 0})
     assert data.num_classes == 2
-    raw = read_label(root / "labels/00.png")
+    raw = read_label(root / "labels/00.png").values
     assert np.array_equal(data.labeled[0]["label"], raw == 0)
 
 
@@ -209,7 +211,7 @@ def test_colors_without_a_class_are_named(tmp_path: Path, labeled: int | None) -
 def test_a_label_map_may_map_several_values_to_void(tmp_path: Path) -> None:
     root = make_folder(tmp_path)
     data = setup_folder(root, label_map={0: 0, 1: 255, 2: 1})
-    raw = read_label(root / "labels/00.png")
+    raw = read_label(root / "labels/00.png").values
     assert np.array_equal(data.labeled[0]["label"], np.array([0, 255, 1])[raw])
     assert data.num_classes == 2
 
@@ -235,7 +237,7 @@ def test_arguments_override_classes_yaml(tmp_path: Path) -> None:
     )
     data = setup_folder(root, class_names=["d", "e", "f"], label_map={0: 2, 1: 1, 2: 0})
     assert data.class_names == ["d", "e", "f"]
-    raw = read_label(root / "labels/00.png")
+    raw = read_label(root / "labels/00.png").values
     assert np.array_equal(data.labeled[0]["label"], 2 - raw)
 
 
@@ -310,3 +312,94 @@ def test_classes_yaml_may_hold_num_classes(tmp_path: Path) -> None:
         _ = FolderDataModule(root).num_classes
     (root / "classes.yml").write_text("")
     assert FolderDataModule(root).num_classes == 3
+
+
+def permuted(label: NDArray[np.uint8], order: list[int]) -> Image.Image:
+    """Return a palette image of `COLORS` in which the indices have another order."""
+    image = Image.fromarray(np.argsort(order).astype(np.uint8)[label]).convert("P")
+    image.putpalette(COLORS[order].flatten().tolist())
+    return image
+
+
+def test_palettes_in_any_order_are_read_by_a_palette(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    orders = [[0, 1, 2], [2, 0, 1], [1, 2, 0]]
+    for index, path in enumerate(sorted((root / "labels").iterdir())):
+        permuted(np.asarray(Image.open(path)), orders[index % 3]).save(path)
+    data = setup_folder(root, palette=COLORS.tolist())
+    for index in range(6):
+        expected = classes_of(tmp_path, f"{index:02d}")
+        assert np.array_equal(data.labeled[index]["label"], expected)
+
+
+@pytest.mark.parametrize("labeled", [None, 3])
+def test_palettes_that_disagree_are_an_error_without_a_palette(
+    tmp_path: Path, labeled: int | None
+) -> None:
+    root = make_folder(tmp_path)
+    orders = [[0, 1, 2], [2, 0, 1]]
+    for index, path in enumerate(sorted((root / "labels").iterdir())):
+        permuted(np.asarray(Image.open(path)), orders[index % 2]).save(path)
+    with pytest.raises(
+        ValueError, match=r"must agree, got index 1 .*labels/0\d\.png.*labels/0\d\.png"
+    ):
+        setup_folder(root, labeled=labeled)
+
+
+@pytest.mark.filterwarnings("ignore:num_classes is 171")
+@pytest.mark.parametrize("bits", [1, 2])
+def test_masks_of_few_bits_mean_the_same_as_masks_of_8_bits(
+    tmp_path: Path, bits: int
+) -> None:
+    root = make_folder(tmp_path / "data", labeled=7, val=0)
+    step = 255 // ((1 << bits) - 1)
+    expected = []
+    for index, path in enumerate(sorted((root / "labels").iterdir())):
+        numbers = np.asarray(Image.open(path)).reshape(1, -1).astype(np.uint8)
+        numbers = numbers % (1 << bits)
+        size = numbers.shape[1]
+        save_pair(root / f"images/{path.stem}.jpg", None, size=(1, size))
+        if index != 4:  # held out for validation
+            expected.append(numbers * step if bits == 2 else numbers)
+        if index % 2:
+            Image.fromarray(numbers * step).save(path)
+        else:
+            spread = np.unpackbits(numbers[..., None], axis=-1)[..., -bits:]
+            write_png(path, np.packbits(spread).tobytes(), size, bits=bits)
+    data = setup_folder(root, batch_size=1, unlabeled_batch_size=2)
+    for index in range(6):
+        assert np.array_equal(data.labeled[index]["label"], expected[index])
+
+
+def test_a_mask_in_the_alpha_channel_is_an_error_with_num_classes_too(
+    tmp_path: Path,
+) -> None:
+    root = make_folder(tmp_path)
+    rewrite(root, lambda label: np.dstack([np.zeros((24, 32, 3), np.uint8), label]))
+    for num_classes in (None, 2):
+        with pytest.raises(ValueError, match="got a mask in the alpha channel of"):
+            setup_folder(root, num_classes=num_classes)
+
+
+def test_labels_of_a_single_class_are_warned_of(tmp_path: Path) -> None:
+    root = make_folder(tmp_path, labeled=4)
+    rewrite(root, lambda label: label * 0 + 1)
+    save_pair(root / "val/images/v0.png", root / "val/labels/v0.png")
+    with pytest.warns(UserWarning, match="hold class 1 only, in 4 files"):
+        setup_folder(root, num_classes=3, unlabeled_batch_size=2)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_labels_of_any_number_type_with_negative_keys(
+    tmp_path: Path, dtype: type[np.generic]
+) -> None:
+    root = make_folder(tmp_path / "data", val=0)
+    for path in (root / "labels").iterdir():
+        values = np.asarray(Image.open(path)).astype(dtype) - 1  # -1, 0, 1
+        Image.fromarray(values).save(path.with_suffix(".tif"))
+        path.unlink()
+    with pytest.raises(ValueError, match=r"got -1 in .*; give label_map, such as {-1"):
+        setup_folder(root)
+    data = setup_folder(root, label_map={-1: 255, 0: 0, 1: 1})
+    expected = np.array([255, 0, 1])[classes_of(tmp_path, "00")]
+    assert np.array_equal(data.labeled[0]["label"], expected)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightning_classmix.datasets.image_io import read_label
+from lightning_classmix.datasets.label_reading import read_label
 from tests.images import image_names, make_folder, save_pair, setup_folder
 
 
@@ -47,7 +47,7 @@ def test_lists_replace_the_folders(tmp_path: Path) -> None:
     assert image_names(data.unlabeled) == ["04.jpg", "u1.png"]
     assert data.val.names() == ["images/01"]
     assert data.test.names() == ["held/images/v0"]
-    raw = read_label(root / "labels/03.png")
+    raw = read_label(root / "labels/03.png").values
     assert np.array_equal(data.labeled[1]["label"], raw)
     assert data.hparams["train_list"] == str(root / "train.csv")
 

@@ -105,7 +105,7 @@ def test_colors_without_a_table_are_told_with_a_file(
 def test_values_beyond_255_are_told_with_a_file(tmp_path: Path) -> None:
     values = valued(tmp_path, [0, 1], [0, 1, 1000])
     with pytest.raises(
-        ValueError, match=r"in \[0, 254\] .* got 1000 in .*1\.png; give label_map, here"
+        ValueError, match=r"in \[0, 254\] .* got 1000 in .*1\.png; give label_map"
     ):
         values.count_classes()
 

@@ -91,7 +91,6 @@ TABLE = r"label_map must map raw values to classes or to 255 for void, got "
         ("label_map: {}", TABLE),
         ("label_map: {0: sky}", TABLE),
         ("label_map: {0: 0.5}", TABLE),
-        ("label_map: {-1: 0}", r"got -1 in label_map"),
         ("label_map: {red: 0}", r"got 'red' in label_map"),
         ("label_map: {0.5: 0}", r"got 0\.5 in label_map"),
         ("label_map: {7: 300}", r"classes in \[0, 254\] .*, got 300 for 7"),

@@ -1,5 +1,3 @@
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,13 @@ from PIL import Image
 
 from lightning_classmix.datasets.image_io import (
     IMAGE_SUFFIXES,
-    LABEL_SUFFIXES,
     list_images,
     raise_faults,
     read_image,
-    read_label,
     stem,
 )
-from lightning_classmix.datasets.label_map import COLOR
-from tests.images import save_pair
+from lightning_classmix.datasets.label_reading import read_label
+from tests.images import save_pair, write_png
 
 RAMP = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)
 PALETTE = [part for value in range(256) for part in (255 - value, value, value // 2)]
@@ -117,13 +113,10 @@ def test_every_suffix_is_found_and_read(
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
-@pytest.mark.parametrize("read", [read_image, read_label])
-def test_numbers_of_32_bits_are_refused_with_the_file(
-    tmp_path: Path, mode: str, read: Callable[[Path], object]
-) -> None:
+def test_images_of_32_bits_are_refused_with_the_file(tmp_path: Path, mode: str) -> None:
     Image.new(mode, (4, 3)).save(tmp_path / "x.tif")
     with pytest.raises(ValueError, match=rf"got mode {mode} in .*x\.tif"):
-        read(tmp_path / "x.tif")
+        read_image(tmp_path / "x.tif")
 
 
 @pytest.mark.parametrize("read", [read_image, read_label])
@@ -162,103 +155,6 @@ def test_a_missing_file_is_named(
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(FileNotFoundError, match=r"link\.png"):
         read(tmp_path / "link.png")
-
-
-@pytest.mark.parametrize("suffix", LABEL_SUFFIXES)
-def test_index_labels_are_read_as_they_are(tmp_path: Path, suffix: str) -> None:
-    Image.fromarray(RAMP).save(tmp_path / f"x{suffix}")
-    label = read_label(tmp_path / f"x{suffix}")
-    assert label.dtype == np.uint8
-    assert np.array_equal(label, RAMP)
-
-
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-@pytest.mark.parametrize("order", ["<u2", ">u2"])
-def test_labels_of_16_bits_are_read_whole(
-    tmp_path: Path, suffix: str, order: str
-) -> None:
-    values = np.array([[0, 255, 256, 65535]], order)
-    if suffix == ".tif":
-        Image.fromarray(values).save(tmp_path / "x.tif")
-    else:
-        write_png(tmp_path / "x.png", values.astype(">u2").tobytes(), 4, bits=16)
-    label = read_label(tmp_path / f"x{suffix}")
-    assert label.dtype == np.uint16
-    assert label.tolist() == [[0, 255, 256, 65535]]
-
-
-@pytest.mark.parametrize("alpha", [False, True])
-def test_color_labels_are_read_as_colors(tmp_path: Path, alpha: bool) -> None:
-    values = np.array([[[1, 2, 3], [255, 0, 16]]], np.uint8)
-    held = np.dstack([values, [[0, 9]]]).astype(np.uint8) if alpha else values
-    Image.fromarray(held).save(tmp_path / "x.png")
-    label = read_label(tmp_path / "x.png")
-    assert label.tolist() == [[COLOR | 0x010203, COLOR | 0xFF0010]]
-
-
-def test_the_transparency_of_gray_labels_is_left_out(tmp_path: Path) -> None:
-    Image.fromarray(np.dstack([RAMP, RAMP // 2])).save(tmp_path / "x.png")
-    assert np.array_equal(read_label(tmp_path / "x.png"), RAMP)
-
-
-def test_labels_are_not_turned(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[274] = 6
-    Image.fromarray(RAMP).save(tmp_path / "x.png", exif=exif)
-    assert np.array_equal(read_label(tmp_path / "x.png"), RAMP)
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("x.png", {"format": "JPEG"}),
-        ("x.png", {"format": "MPO"}),
-        ("x.tif", {"compression": "jpeg"}),
-    ],
-)
-def test_a_label_with_loss_is_refused_whatever_its_name(
-    tmp_path: Path, name: str, options: dict[str, Any]
-) -> None:
-    Image.new("RGB", (16, 16), (3, 4, 5)).save(tmp_path / name, **options)
-    with pytest.raises(ValueError, match=rf"without loss, got a JPEG in .*{name};"):
-        read_label(tmp_path / name)
-
-
-def test_labels_of_other_modes_are_refused(tmp_path: Path) -> None:
-    Image.new("CMYK", (4, 3)).save(tmp_path / "x.tif")
-    with pytest.raises(ValueError, match=r"got mode CMYK in .*x\.tif"):
-        read_label(tmp_path / "x.tif")
-
-
-def test_palette_labels_are_read_as_indices(tmp_path: Path) -> None:
-    values = np.array([[0, 3], [255, 1]], np.uint8)
-    image = Image.fromarray(values).convert("P")
-    image.putpalette(list(range(255, -1, -1)) * 3)
-    image.save(tmp_path / "p.png")
-    assert np.array_equal(read_label(tmp_path / "p.png"), values)
-    Image.fromarray(values).save(tmp_path / "l.png")
-    assert np.array_equal(read_label(tmp_path / "l.png"), values)
-
-
-@pytest.mark.parametrize(("bits", "top"), [(1, 1), (2, 3), (4, 15)])
-def test_gray_labels_of_few_bits_hold_what_was_written(
-    tmp_path: Path, bits: int, top: int
-) -> None:
-    values = np.arange(top + 1, dtype=np.uint8)[None]
-    packed = np.packbits(np.unpackbits(values[..., None], axis=-1)[..., -bits:])
-    write_png(tmp_path / "few.png", packed.tobytes(), top + 1, bits=bits)
-    assert read_label(tmp_path / "few.png").tolist() == values.tolist()
-
-
-def write_png(path: Path, row: bytes, width: int, *, bits: int) -> None:
-    """Write a gray PNG of one row, as Pillow itself cannot."""
-    header = struct.pack(">IIBBBBB", width, 1, bits, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
-    content = b"\x89PNG\r\n\x1a\n"
-    for name, data in chunks:
-        content += struct.pack(">I", len(data)) + name + data
-        content += struct.pack(">I", zlib.crc32(name + data))
-    path.write_bytes(content)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from PIL import Image
 
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.label_counts import count_labels, stack_counts
-from lightning_classmix.datasets.label_map import color_value, count_values
+from lightning_classmix.datasets.label_map import count_values
+from lightning_classmix.datasets.label_reading import RawLabel
+from lightning_classmix.datasets.raw_values import color_value
 from tests.images import save_files
 
 
@@ -49,7 +51,7 @@ def test_counts_of_no_files_are_empty(tmp_path: Path) -> None:
 def test_stacked_counts_equal_the_counts_of_each_label(
     labels: list[NDArray[np.uint8]],
 ) -> None:
-    found = stack_counts([count_values(label) for label in labels])
+    found = stack_counts([count_values(RawLabel(label)) for label in labels])
     for row, label in zip(found.counts, labels, strict=True):
         for value, count in zip(found.values, row, strict=True):
             assert count == (label == value).sum()

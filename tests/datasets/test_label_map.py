@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lightning_classmix.datasets.label_map import (
-    COLOR,
     LabelMap,
+    channel_hint,
     check_classes,
-    color_value,
     count_values,
-    format_value,
-    gray_of,
-    raw_value,
+)
+from lightning_classmix.datasets.label_reading import RawLabel
+from lightning_classmix.datasets.raw_values import (
+    COLOR,
+    color_value,
+    few_bits_values,
+    index_values,
 )
 from lightning_classmix.ops import VOID
 
@@ -56,104 +59,177 @@ def test_classes_are_those_of_the_slow_loop(
     classes: dict[int, int], drawn: list[int]
 ) -> None:
     pixels = [*classes, *drawn]
-    kinds = ((np.uint8, 255), (np.uint16, 65535), (np.int64, 1 << 25))
-    for dtype, top in kinds:
-        held = [[pixel for pixel in pixels if pixel <= top]]
-        raw: NDArray[np.integer] = np.array(held, dtype)
-        found = LabelMap(classes).look_up(raw)
-        assert found.shape == raw.shape
-        assert found.ravel().tolist() == slow(classes, raw)
+    raw = np.array(pixels, np.int64)
+    assert LabelMap(classes).look_up(raw).tolist() == slow(classes, raw)
 
 
 def test_numbers_colors_and_void_become_classes() -> None:
     label_map = LabelMap({7: 0, 300: 1, RED: 2, 9: VOID})
-    small = label_map(np.array([[7, 9]], np.uint8), FILE)
+    small = label_map(RawLabel(np.array([[7, 9]], np.uint8)), FILE)
     assert small.dtype == np.uint8
     assert small.tolist() == [[0, 255]]
-    assert label_map(np.array([[300, 7]], np.uint16), FILE).tolist() == [[1, 0]]
-    assert label_map(np.array([[RED], [RED]]), FILE).tolist() == [[2], [2]]
+    assert label_map(RawLabel(np.array([[300, 7]], np.uint16)), FILE).tolist() == [
+        [1, 0]
+    ]
+    assert label_map(RawLabel(np.array([[RED], [RED]])), FILE).tolist() == [[2], [2]]
 
 
-def test_gray_pixels_are_numbers_as_long_as_no_color_is_known() -> None:
+def test_gray_pixels_are_numbers_if_the_map_has_no_color() -> None:
     raw = np.array([[gray(0), gray(2)]])
     assert LabelMap({0: 1, 2: 0}).look_up(raw).tolist() == [[1, 0]]
     assert LabelMap({0: 1, 2: 0, RED: 2}).look_up(raw).tolist() == [[-1, -1]]
 
 
-def test_numbers_beyond_255_are_no_gray() -> None:
+def test_numbers_above_255_are_not_gray_values() -> None:
     assert LabelMap({300: 1}).look_up(np.array([[gray(44)]])).tolist() == [[-1]]
 
 
-def test_values_without_a_class_are_told_with_pixels_and_file() -> None:
+def test_values_without_a_class_are_named_with_pixels_and_file() -> None:
     label_map = LabelMap({0: 0, 1: 1, 2: 2, 4: 3, VOID: VOID})
     raw = np.array([[0, 3, 3], [9, 4, 255]], np.uint8)
     with pytest.raises(ValueError, match="a label must hold") as error:
-        label_map(raw, FILE)
+        label_map(RawLabel(raw), FILE)
     assert (
         "must hold values of 0 to 2, 4, 255, got 3 (2 pixels), 9 (1 pixel) in"
         " labels/x.png;"
     ) in str(error.value)
 
 
-def test_colors_without_a_class_are_told_as_colors() -> None:
+def test_colors_without_a_class_are_named_as_colors() -> None:
     label_map = LabelMap({0: 0, RED: 1})
     with pytest.raises(ValueError, match=r"of 0, #ff0000, got #00ff00 \(3 pixels\) in"):
-        label_map(np.array([[GREEN, GREEN, GREEN, RED]]), FILE)
+        label_map(RawLabel(np.array([[GREEN, GREEN, GREEN, RED]])), FILE)
 
 
-def test_ten_values_are_told_and_the_others_counted() -> None:
+def test_ten_values_are_named_and_the_others_are_counted() -> None:
     raw = np.arange(14, dtype=np.uint16)[None]
     with pytest.raises(ValueError, match=r"13 \(1 pixel\) in") as error:
-        LabelMap({0: 0, 1: 1, 2: 2, 3: 3})(raw, FILE)
+        LabelMap({0: 0, 1: 1, 2: 2, 3: 3})(RawLabel(raw), FILE)
     assert "other values" not in str(error.value)  # ten are left
     with pytest.raises(ValueError, match=r"11 \(1 pixel\), 2 other values in"):
-        LabelMap({0: 0, 1: 1})(raw, FILE)
+        LabelMap({0: 0, 1: 1})(RawLabel(raw), FILE)
 
 
-def test_values_of_16_bits_are_told_whole() -> None:
+def test_values_of_16_bits_are_named() -> None:
     with pytest.raises(ValueError, match=r"got 256 \(2 pixels\), 65535 \(1 pixel\)"):
-        LabelMap({0: 0, 1: 1})(np.array([[256, 256, 65535, 0]], np.uint16), FILE)
+        LabelMap({0: 0, 1: 1})(
+            RawLabel(np.array([[256, 256, 65535, 0]], np.uint16)), FILE
+        )
 
 
-def test_a_label_without_pixels_is_no_fault() -> None:
-    assert LabelMap({0: 0})(np.empty((0, 4), np.uint8), FILE).shape == (0, 4)
+def test_a_label_without_pixels_is_not_a_fault() -> None:
+    assert LabelMap({0: 0})(RawLabel(np.empty((0, 4), np.uint8)), FILE).shape == (0, 4)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
 def test_values_are_counted(dtype: type[np.integer]) -> None:
-    found, counts = count_values(np.array([[5, 0, 5], [5, 7, 0]], dtype))
+    found, counts = count_values(RawLabel(np.array([[5, 0, 5], [5, 7, 0]], dtype)))
     assert (found.tolist(), counts.tolist()) == ([0, 5, 7], [2, 3, 1])
     assert found.dtype == np.int64
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [(0, 0), ("12", 12), (65535, 65535), ("#00FF00", GREEN), ("#ff0000", RED)],
-)
-def test_raw_values_are_numbers_or_colors(key: int | str, value: int) -> None:
-    assert raw_value(key) == value
-
-
-@pytest.mark.parametrize(
-    "key", [-1, 65536, "1.5", True, "", "#ff00", "ff0000", "#ff00000", "#gg0000", "red"]
-)
-def test_whatever_is_neither_number_nor_color_is_refused(key: int | str) -> None:
-    with pytest.raises(ValueError, match=f"or a color '#rrggbb', got {key!r}"):
-        raw_value(key)
-
-
-@given(values)
-def test_a_value_is_told_as_it_is_written(value: int) -> None:
-    assert raw_value(format_value(value)) == value
-
-
-def test_gray_colors_are_numbers_and_others_stay() -> None:
-    raw = np.array([gray(0), gray(255), RED, 7, 65535, color_value(0, 0, 1)])
-    assert gray_of(raw).tolist() == [0, 255, RED, 7, 65535, color_value(0, 0, 1)]
-
-
 @pytest.mark.parametrize("label", [-1, 3, 254, 256])
-def test_a_class_that_there_is_not_is_refused_with_its_value(label: int) -> None:
+def test_an_unknown_class_is_refused_with_its_value(label: int) -> None:
     check_classes({0: 0, 1: 2, 2: VOID}, 3)
     with pytest.raises(ValueError, match=rf"in \[0, 2\] .*, got {label} for #ff0000"):
         check_classes({0: 0, RED: label}, 3)
+
+
+def with_palette(values: list[int], *colors: tuple[int, int, int]) -> RawLabel:
+    palette = np.zeros((256, 3), np.int64)
+    palette[: len(colors)] = colors
+    return RawLabel(np.array([values], np.uint8), index_values(palette))
+
+
+R, G, B = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+@pytest.mark.parametrize(
+    ("colors", "classes"),
+    [
+        ((R, G, B), [0, 1, 2]),
+        ((G, B, R), [1, 2, 0]),  # another order, by an optimizer
+        (((9, 9, 9), (8, 8, 8), (7, 7, 7)), [0, 1, 2]),  # colors of another table
+        ((R, (8, 8, 8), B), [0, 1, 2]),  # a known color that agrees with its index
+    ],
+)
+def test_palette_files_are_translated_by_their_colors_if_they_match(
+    colors: tuple[tuple[int, int, int], ...], classes: list[int]
+) -> None:
+    known = {0: 0, 1: 1, 2: 2, VOID: VOID, color_value(*R): 0, color_value(*G): 1}
+    label_map = LabelMap(known | {color_value(*B): 2})
+    assert label_map(with_palette([0, 1, 2], *colors), FILE).tolist() == [classes]
+
+
+def test_an_index_255_of_unknown_color_is_void() -> None:
+    label_map = LabelMap({0: 0, 1: 1, VOID: VOID, RED: 1, GREEN: 0})
+    label = with_palette([0, 1, 255], R, G)
+    assert label_map(label, FILE).tolist() == [[1, 0, VOID]]
+
+
+def test_a_palette_with_some_known_colors_in_another_order_is_an_error() -> None:
+    label_map = LabelMap({0: 0, 1: 1, 2: 2, RED: 0, GREEN: 1})
+    with pytest.raises(ValueError, match="index 2 of color #0000ff"):
+        label_map(with_palette([0, 1, 2], G, R, B), FILE)
+
+
+@pytest.mark.parametrize(
+    ("classes", "grays", "expected"),
+    [
+        ({0: 0, 1: 1, VOID: VOID}, (0, 255), [0, 1]),  # white shows class 1
+        ({0: 0, VOID: 1}, (255, 0), [1, 0]),  # only the grays have classes
+        ({0: 0, 1: 1, VOID: VOID}, (0, 1), [0, 1]),
+        ({0: 0, 1: 1}, (0, 127), [0, 1]),
+    ],
+)
+def test_gray_palettes_are_read_by_what_has_a_class(
+    classes: dict[int, int], grays: tuple[int, int], expected: list[int]
+) -> None:
+    label = with_palette([0, 1], *((g, g, g) for g in grays))
+    assert LabelMap(classes)(label, FILE).tolist() == [expected]
+
+
+def test_a_gray_palette_whose_indices_and_grays_are_other_classes_is_an_error() -> None:
+    label = with_palette([0, 1], (1, 1, 1), (0, 0, 0))
+    with pytest.raises(ValueError, match="got index 0 of color #010101"):
+        LabelMap({0: 0, 1: 1})(label, FILE)
+
+
+@pytest.mark.parametrize(
+    ("bits", "classes", "expected"),
+    [
+        (1, {0: 0, 1: 1, VOID: VOID}, [0, 1]),
+        (1, {0: 0, VOID: 1}, [0, 1]),
+        (2, {0: 0, 255: 1}, [0, 1]),
+        (2, {0: 0, 85: 1, 170: 2, 255: 3}, [0, 3]),
+        (4, {0: 0, 255: 3}, [0, 3]),
+    ],
+)
+def test_few_bits_stand_for_8_bits_where_only_these_have_classes(
+    bits: int, classes: dict[int, int], expected: list[int]
+) -> None:
+    top = (1 << bits) - 1
+    label = RawLabel(np.array([[0, top]], np.uint8), few_bits_values(bits))
+    assert LabelMap(classes)(label, FILE).tolist() == [expected]
+
+
+def test_few_bits_can_always_stand_for_8_bits() -> None:
+    label = RawLabel(np.array([[0, 1]], np.uint8), few_bits_values(2))
+    label_map = LabelMap({value: value for value in range(171)}, stretch=True)
+    assert label_map(label, FILE).tolist() == [[0, 85]]
+
+
+def test_negative_numbers_have_classes() -> None:
+    label = RawLabel(np.array([[-9999, 1]], np.int64))
+    assert LabelMap({-9999: VOID, 1: 0})(label, FILE).tolist() == [[VOID, 0]]
+    with pytest.raises(ValueError, match="values of -1 to 1, got -9999"):
+        LabelMap({-1: 0, 0: 1, 1: 2})(label, FILE)
+
+
+def test_classes_in_a_single_color_channel_are_named() -> None:
+    values = np.array([color_value(v, 0, 7) for v in range(3)])
+    assert "red channel" in channel_hint(values)
+    assert channel_hint(np.array([RED, GREEN])) == ""
+    label = RawLabel(values[None])
+    with pytest.raises(ValueError, match="seem to be in the red channel"):
+        LabelMap({0: 0, 1: 1})(label, FILE)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.image_io import list_images, read_label
+from lightning_classmix.datasets.image_io import list_images
+from lightning_classmix.datasets.label_reading import read_label
 from lightning_classmix.datasets.pairing import pair_up, read_list, without_labels
 from tests.images import save_pair
 
@@ -42,7 +43,7 @@ def test_pairs_are_found_by_place_and_stem(tmp_path: Path) -> None:
     pairs, faults = paired(tmp_path)
     assert faults == []
     assert pairs.names() == ["a/x", "y"]
-    expected = read_label(tmp_path / "labels/y.png")
+    expected = read_label(tmp_path / "labels/y.png").values
     assert np.array_equal(pairs[1]["label"], expected)
 
 
