@@ -1,31 +1,22 @@
 """Training on labeled images only: the baseline, and the base class of ClassMix."""
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from lightning.pytorch import Callback
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_classmix import batches, ops
-from lightning_classmix.callbacks.finite_loss import FiniteLoss
-from lightning_classmix.checkpoints import adopt_arguments, class_paths, end_epoch
 from lightning_classmix.models.pooled_norm import check_pooled_norm
 from lightning_classmix.models.probe import prepare_for_training
 from lightning_classmix.models.student import build_student
 from lightning_classmix.modules.class_weights import ClassWeights, ClassWeightsArgument
-from lightning_classmix.modules.evaluation import EvaluationModule
-from lightning_classmix.ops.ranges import check_choice, check_ranges
-from lightning_classmix.optimizers import build_optimizer
+from lightning_classmix.modules.training import TrainingModule
+from lightning_classmix.ops.ranges import check_ranges
 
 
-class Supervised(EvaluationModule):
+class Supervised(TrainingModule):
     """Train a segmentation network on labeled images.
 
     Takes batches ``{"labeled": …, "unlabeled": …}``, of which it uses the labeled part,
@@ -60,24 +51,12 @@ class Supervised(EvaluationModule):
             safetensors file or a folder of segmentation-models-pytorch. The head is
             left out if its number of classes differs. None starts from
             ``encoder_weights``.
-        optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
-        lr: Learning rate at the first step; it decreases to 0 at the last step as
-            ``(1 - step / steps) ** 0.9``.
-        encoder_lr_factor: Factor on ``lr`` for the parameters of the encoder or
-            ``backbone``; 0 freezes it, with its normalization statistics. None means
-            0.1 for an encoder with ``encoder_weights``, else 1.
-        encoder_layer_decay: Further factor on the learning rate from each block of the
-            encoder to the block before it, in (0, 1]; 1 gives all the same rate.
-        weight_decay: Weight decay; not applied to biases and normalization parameters.
         class_weights: Factor for each class on the loss of the labeled images; or
             ``balanced``, inversely proportional to the square root of the number of
             labeled pixels of the class, with a mean of 1 over the pixels. The loss is
             divided by the number of pixels, not by the sum of their factors. None
             means 1 for all classes.
-        compile: Compile the networks with ``torch.compile`` when a training starts.
-        channels_last: Store the weights in channels-last memory format, which is faster
-            on GPUs in half precision.
-        evaluation: Further arguments of `EvaluationModule`.
+        training: Further arguments of `TrainingModule`.
 
     Raises:
         ValueError: If an argument is out of its range, or a name is unknown.
@@ -100,38 +79,18 @@ class Supervised(EvaluationModule):
         backbone: str | None = None,
         aux_weight: float = 0.0,
         student_weights: str | Path | None = None,
-        optimizer: Literal["adamw", "sgd"] = "adamw",
-        lr: float = 1e-3,
-        encoder_lr_factor: float | None = None,
-        encoder_layer_decay: float = 1.0,
-        weight_decay: float = 0.01,
         class_weights: ClassWeightsArgument = None,
-        compile: bool = False,
-        channels_last: bool = False,
-        **evaluation: Any,
+        **training: Any,
     ) -> None:
-        super().__init__(num_classes, **evaluation)
-        check_choice("optimizer", optimizer, ("adamw", "sgd"))
-        check_ranges(
-            lr=lr,
-            encoder_lr_factor=encoder_lr_factor,
-            encoder_layer_decay=encoder_layer_decay,
-            aux_weight=aux_weight,
-        )
-        pretrained = network is None and encoder_weights is not None
-        if encoder_lr_factor is None:
-            encoder_lr_factor = 0.1 if pretrained else 1.0
-        self.optimizer = optimizer
-        self.lr = lr
-        self.encoder_lr_factor = encoder_lr_factor
-        self.encoder_layer_decay = encoder_layer_decay
+        super().__init__(num_classes, **training)
+        check_ranges(aux_weight=aux_weight)
+        if self.encoder_lr_factor is None:
+            pretrained = network is None and encoder_weights is not None
+            self.encoder_lr_factor = 0.1 if pretrained else 1.0
         self.aux_weight = aux_weight
-        self.weight_decay = weight_decay
         self.class_weights: ClassWeights | None = None
         if class_weights is not None:
             self.class_weights = ClassWeights(class_weights, num_classes)
-        self.compiled = compile
-        self.channels_last = channels_last
         self.losses: dict[str, Tensor] = {}
         """Losses of the last training step, by their names in the log."""
 
@@ -148,42 +107,15 @@ class Supervised(EvaluationModule):
         )
         self.network_class = None if network is None else type(network).__qualname__
         """Class name of the network that was passed as ``network``, or None."""
-        if encoder_lr_factor == 0:
+        if self.encoder_lr_factor == 0:
             self.student.freeze_encoder()
         if self.reproduction.freeze_norm:
             for module in self.student.modules():
                 if isinstance(module, _BatchNorm):
                     module.requires_grad_(False)
-        self.base_seed = torch.initial_seed()
 
-    @property
-    def backbone(self) -> nn.Module | None:
-        """The student's encoder, under the name that ``BackboneFinetuning`` expects."""
-        return self.student.encoder
-
-    def configure_callbacks(self) -> list[Callback]:
-        """Add a `FiniteLoss` if the Trainer has none."""
-        return self._missing_callbacks(FiniteLoss)
-
-    def _missing_callbacks(self, *kinds: type[Callback]) -> list[Callback]:
-        present: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        return [
-            kind()
-            for kind in kinds
-            if not any(isinstance(callback, kind) for callback in present)
-        ]
-
-    def setup(self, stage: str) -> None:
-        """Prepare the networks for a fit, and share the base seed between devices.
-
-        The student is put into train mode, whatever was called before.
-        """
-        super().setup(stage)
-        if stage != "fit":
-            return
-        # A checkpoint that is resumed is read after this, and has its own base seed.
-        self.base_seed = self.trainer.strategy.broadcast(torch.initial_seed())
-        self.train()
+    def prepare_student(self) -> None:
+        """Prepare the student and its auxiliary heads for a fit."""
         prepare_for_training(
             self.student, self.in_channels, auxiliary=self.aux_weight > 0
         )
@@ -196,25 +128,14 @@ class Supervised(EvaluationModule):
             )
         self._first_batch_checked = False
         self.losses = {}
-        for network in self._trained_networks():
-            if self.channels_last:
-                network.to(memory_format=torch.channels_last)
-            if self.compiled:
-                network.compile()
 
-    def _trained_networks(self) -> list[nn.Module]:
-        """Return the networks that run in a training step."""
-        return [self.student]
-
-    def on_fit_start(self) -> None:
-        """Read the initial weights, if our ``configure_optimizers`` did not."""
+    def read_initial_weights(self) -> None:
+        """Read the weights that a new fit starts from, once."""
         self.initial_weights.read(self.student)
 
     def on_train_start(self) -> None:
-        """Let the rates and decay of the arguments replace those of a checkpoint."""
-        ours = type(self).configure_optimizers is Supervised.configure_optimizers
-        if ours and self.trainer.ckpt_path is not None:
-            adopt_arguments(self.trainer.optimizers[0], self._build_optimizer()[0])
+        """Count the classes of the labels, if ``class_weights`` needs it."""
+        super().on_train_start()
         if self.class_weights is not None:
             loaders: Any = self.trainer.train_dataloader
             self.class_weights.count(batches.labeled_part(loaders).dataset)
@@ -236,20 +157,6 @@ class Supervised(EvaluationModule):
         It runs before each step, and reads no values.
         """
         self.check_part(batches.labeled_part(batch), "labeled")
-
-    @contextmanager
-    def random_stream(self, batch_idx: int) -> Iterator[None]:
-        """Draw random numbers that depend on seed, rank, epoch and batch only.
-
-        So a run resumes exactly, and ranks draw different masks. The global generator
-        continues unchanged afterwards.
-        """
-        seed = ops.derive_seed(
-            self.base_seed, self.global_rank, self.current_epoch, batch_idx
-        )
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            yield
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Return the loss on the labeled images, as ``loss``."""
@@ -289,47 +196,13 @@ class Supervised(EvaluationModule):
         weight = None if self.class_weights is None else self.class_weights(label)
         return ops.cross_entropy(logits, label, weight=weight)
 
-    def configure_optimizers(self) -> Any:
-        """Return the optimizer of the student, and its learning rate schedule."""
-        # Called after a checkpoint is read and before callbacks start, so that the
-        # learning rate and batch size finders start from the initial weights too.
-        self.initial_weights.read(self.student)
-        optimizer, schedule = self._build_optimizer()
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def _build_optimizer(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
-        total = self.trainer.estimated_stepping_batches
-        if math.isinf(total):
-            raise ValueError("max_steps or max_epochs must be set on the Trainer")
-        return build_optimizer(
-            self.student,
-            self.backbone,
-            self.optimizer,
-            lr=self.lr,
-            encoder_lr_factor=self.encoder_lr_factor,
-            encoder_layer_decay=self.encoder_layer_decay,
-            weight_decay=self.weight_decay,
-            decay_all=self.reproduction.decay_all,
-            steps=max(1, int(total)),
-        )
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what a resumed run needs: the base seed and the class paths."""
+        """Add the class name of the network that was passed."""
         super().on_save_checkpoint(checkpoint)
-        if "callbacks" not in checkpoint:  # weights only: no callback is called
-            for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(callback, FiniteLoss):
-                    callback.on_save_checkpoint(self.trainer, self, checkpoint)
-        checkpoint["base_seed"] = self.base_seed
-        data = getattr(self.trainer, "datamodule", None)
-        checkpoint["class_paths"] = class_paths(model=self, data=data)
         checkpoint["network"] = self.network_class
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the base seed; skip the initial weights.
+        """Skip the initial weights.
 
         Raises:
             ValueError: If the checkpoint has a network that was passed as ``network``,
@@ -342,6 +215,4 @@ class Supervised(EvaluationModule):
                 f" trained with, got None; call {type(self).__name__}"
                 ".load_from_checkpoint(path, network=...)"
             )
-        self.base_seed = checkpoint["base_seed"]
-        end_epoch(checkpoint)
         self.initial_weights.skip()

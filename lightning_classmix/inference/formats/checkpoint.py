@@ -19,8 +19,10 @@ _TRAINING = {"class_weights", "encoder_weights", "student_weights"}
 def write(exported: Exported, folder: Path) -> list[str]:
     """Write ``model.ckpt``: a `Supervised` module without optimizer and teacher."""
     known = {
-        *inspect.signature(Supervised.__init__).parameters,
-        *inspect.signature(EvaluationModule.__init__).parameters,
+        name
+        for parent in Supervised.__mro__
+        if issubclass(parent, EvaluationModule)
+        for name in inspect.signature(parent).parameters
     }
     arguments: dict[str, Any] = {
         name: value for name, value in exported.module.hparams.items() if name in known
