@@ -8,28 +8,21 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_classmix.datamodules.files import FileDataModule
+from lightning_classmix.datasets.class_files import CLASSES_FILE, find_classes
 from lightning_classmix.datasets.class_inference import LabelValues
-from lightning_classmix.datasets.class_info import Classes, ClassTable, read_classes
-from lightning_classmix.datasets.folder_layout import (
-    evaluation_files,
-    hold_out,
-    listed_evaluation_files,
-    shared_images,
-    training_files,
-)
-from lightning_classmix.datasets.image_files import Files, ImageFiles
+from lightning_classmix.datasets.class_info import Classes, ClassTable
+from lightning_classmix.datasets.folder_layout import folder_files
+from lightning_classmix.datasets.image_files import Files
 from lightning_classmix.datasets.label_counts import LabelCounts
 from lightning_classmix.datasets.label_map import LabelMap, check_classes
-from lightning_classmix.datasets.pairing import read_list
 from lightning_classmix.datasets.raw_values import color_value, is_color, raw_value
 from lightning_classmix.ops import VOID
-
-CLASSES_FILE = "classes.yaml"
 
 
 class FolderDataModule(FileDataModule):
     """Images in a folder, some of them with labels.
 
+    Many arrangements are recognized; this one needs no search:
     ``images`` and ``labels`` hold labeled images and their labels under the same
     names, ``unlabeled`` the other images. Without ``unlabeled``, an image that has no
     label is an unlabeled image; otherwise a missing label is an error. ``val/images``
@@ -53,6 +46,12 @@ class FolderDataModule(FileDataModule):
             used for pictures, and to read label files that hold colors.
         label_map: Class index, or 255 for void, of each value in the label files; a
             value is a whole number or a color '#rrggbb'.
+        image_dir: Folder of the training images, relative to ``root``; None recognizes
+            ``images``, ``img`` and the like, below ``train`` too.
+        label_dir: Folder of their labels, relative to ``root``; None recognizes
+            ``labels``, ``masks``, ``gt`` and the like, and labels beside their images.
+        label_suffix: End of a label's name behind that of its image and before
+            ``.png``, such as ``_mask``; None recognizes the usual ones.
         train_list: CSV or text file of the training images in place of ``images``,
             ``labels`` and ``unlabeled``: ``image,label`` on each line, the label empty
             where there is none, relative to ``root``.
@@ -71,6 +70,9 @@ class FolderDataModule(FileDataModule):
         class_names: Sequence[str] | None = None,
         palette: Sequence[tuple[int, int, int]] | None = None,
         label_map: dict[int | str, int] | None = None,
+        image_dir: str | None = None,
+        label_dir: str | None = None,
+        label_suffix: str | None = None,
         train_list: str | Path | None = None,
         val_list: str | Path | None = None,
         test_list: str | Path | None = None,
@@ -88,14 +90,17 @@ class FolderDataModule(FileDataModule):
         given = Classes(class_names, palette, label_map, num_classes)
         given.check("")
         self._given = given
+        self._names = {
+            "image_dir": image_dir,
+            "label_dir": label_dir,
+            "label_suffix": label_suffix,
+        }
         self.lists = {"train": train_list, "val": val_list, "test": test_list}
 
     @cached_property
     def _class_info(self) -> Classes:
         """Classes as given by the arguments, else by the folder's file."""
-        paths = [self.root / name for name in (CLASSES_FILE, "classes.yml")]
-        path = next((path for path in paths if path.is_file()), paths[0])
-        read = read_classes(path) if path.is_file() else Classes()
+        path, read = find_classes(self.root)
         given = {k: v for k, v in self._given._asdict().items() if v is not None}
         classes = read._replace(**given)
         classes.check(f" by arguments and {path}")
@@ -149,7 +154,7 @@ class FolderDataModule(FileDataModule):
         else:
             values = self._label_values(counts)
             count = 2 if values.binary else values.count_classes()
-            source = f"the labels in {self.lists['train'] or self.root / 'labels'}"
+            source = f"the labels in {self.lists['train'] or self.root}"
             if values.binary:
                 source = "0 and 255 in most labels; label_map may say otherwise"
             rank_zero_info(f"num_classes is {count}, by {source}")
@@ -189,31 +194,11 @@ class FolderDataModule(FileDataModule):
 
     def list_files(self) -> Files:
         """Return the files; without ``val``, every fifth labeled image is held out."""
-        if self.lists["train"] is not None:
-            path = self._list_path(self.lists["train"])
-            labeled, unlabeled, faults = read_list(path, self.root)
-        else:
-            labeled, unlabeled, faults = training_files(self.root)
-        val, val_faults = self._find_evaluation_files("val")
-        test, test_faults = self._find_evaluation_files("test")
-        if val is None:
-            labeled, val = hold_out(labeled, self.root / "val")
-        if any(self.lists.values()):  # lists may overlap, folders cannot
-            faults += shared_images((labeled, unlabeled), (val, test))
-        return Files(
-            labeled=labeled,
-            unlabeled=unlabeled if len(unlabeled) else None,
-            val=val,
-            test=test,
-            faults=[*faults, *val_faults, *test_faults],
-        )
-
-    def _list_path(self, path: str | Path) -> Path:
-        """Return the path of a list, which may be relative to ``root``."""
-        return Path(path) if Path(path).is_file() else self.root / path
-
-    def _find_evaluation_files(self, name: str) -> tuple[ImageFiles | None, list[str]]:
-        path = self.lists[name]
-        if path is None:
-            return evaluation_files(self.root / name)
-        return listed_evaluation_files(self._list_path(path), self.root)
+        lists = {
+            # A list may be relative to root.
+            part: Path(path) if Path(path).is_file() else self.root / path
+            for part, path in self.lists.items()
+            if path is not None
+        }
+        parts = {part: lists.get(part) for part in self.lists}
+        return folder_files(self.root, parts, **self._names)

@@ -1,59 +1,137 @@
-"""Find the images and labels in a folder of the layout of `FolderDataModule`."""
+"""Find the images and labels of `FolderDataModule`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from lightning_classmix.datasets.image_files import ImageFiles
+from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import list_images, stem
+from lightning_classmix.datasets.layouts import find_layout, find_part
+from lightning_classmix.datasets.name_rules import Place
 from lightning_classmix.datasets.pairing import pair_up, read_list
 
 _FIFTH = 5
+VOC_IMAGES = "JPEGImages"
+"""Folder of the images in a tree of Pascal VOC."""
 
 
-def training_files(root: Path) -> tuple[ImageFiles, ImageFiles, list[str]]:
-    """Find the training images in ``images``, ``labels`` and ``unlabeled``.
+def folder_files(
+    root: Path,
+    lists: Mapping[str, Path | None],
+    *,
+    image_dir: str | None = None,
+    label_dir: str | None = None,
+    label_suffix: str | None = None,
+) -> Files:
+    """Find the images and labels of all parts, by lists or in a folder.
 
-    Without a folder ``unlabeled``, the images that have no label are unlabeled.
+    Without validation images every fifth labeled image is held out. Without a folder
+    ``unlabeled`` the images that have no label are unlabeled.
 
     Args:
         root: Folder of the dataset.
-
-    Returns:
-        Labeled images, unlabeled images, and faults.
+        lists: Lists of the parts ``train``, ``val`` and ``test``; None looks in the
+            folder.
+        image_dir: Argument of `find_layout`, as the following ones.
+        label_dir: See there.
+        label_suffix: See there.
     """
-    folder, labels = root / "images", root / "labels"
-    unlabeled_folder = root / "unlabeled"
-    images = list_images(folder)
-    if unlabeled_folder.is_dir():
+    train_list = lists["train"]
+    is_voc = (root / VOC_IMAGES).is_dir() and image_dir is None and label_dir is None
+    found: dict[str, tuple[ImageFiles | None, list[str]]] = {}
+    undivided = None
+    if train_list is not None:
+        labeled, unlabeled, faults = read_list(train_list, root)
+    elif is_voc:
+        labeled, unlabeled, faults, found = _voc_files(root)
+    else:
+        layout = find_layout(
+            root, image_dir=image_dir, label_dir=label_dir, label_suffix=label_suffix
+        )
+        undivided = layout.undivided
+        if layout.train != Place(root / "images", root / "labels"):
+            rank_zero_info(f"found {layout.train}")
+        labeled, unlabeled, faults = _training_files(layout.train, layout.unlabeled)
+    for part in ("val", "test"):
+        path = lists[part]
+        if path is not None:
+            found[part] = _listed_evaluation_files(path, root)
+        elif part not in found:
+            place = find_part(
+                root, part, label_suffix=label_suffix, undivided=undivided
+            )
+            if place is not None:
+                found[part] = pair_up(place.image_paths(), place)
+        faults += found.setdefault(part, (None, []))[1]
+    val, test = found["val"][0], found["test"][0]
+    if val is None:
+        labeled, val = hold_out(labeled, root / "val")
+    if any(lists.values()):  # lists may overlap, folders cannot
+        faults += _shared_images((labeled, unlabeled), (val, test))
+    return Files(
+        labeled,
+        unlabeled if len(unlabeled) else None,
+        val=val,
+        test=test,
+        faults=faults,
+    )
+
+
+def _voc_files(
+    root: Path,
+) -> tuple[
+    ImageFiles,
+    ImageFiles,
+    list[str],
+    dict[str, tuple[ImageFiles | None, list[str]]],
+]:
+    """Return labeled and unlabeled images, faults, and parts of a Pascal VOC tree.
+
+    ``val.txt`` and ``test.txt`` in ``ImageSets/Segmentation`` name the images of
+    validation and test. All other images are for training, those without a mask
+    unlabeled; images of these lists without a mask are not used.
+    """
+    place = Place(root / VOC_IMAGES, root / "SegmentationClass")
+    labeled, unlabeled, faults = _training_files(place, None)
+    rank_zero_info(f"found {place}")
+    parts: dict[str, tuple[ImageFiles | None, list[str]]] = {}
+    for part in ("val", "test"):
+        path = root / f"ImageSets/Segmentation/{part}.txt"
+        names = {*path.read_text("utf-8-sig").split()} if path.is_file() else set()
+        if names:
+            parts[part] = (_named(labeled, names, keep=True), [])
+            labeled = _named(labeled, names, keep=False)
+            unlabeled = _named(unlabeled, names, keep=False)
+    return labeled, unlabeled, faults, parts
+
+
+def _named(files: ImageFiles, names: set[str], *, keep: bool) -> ImageFiles:
+    """Return the images of given names, or all others."""
+    chosen = [i for i, n in enumerate(files.names()) if (n in names) == keep]
+    return files.take(chosen)
+
+
+def _training_files(
+    place: Place, unlabeled_folder: Path | None
+) -> tuple[ImageFiles, ImageFiles, list[str]]:
+    """Return labeled images, unlabeled images, and faults."""
+    images = place.image_paths()
+    if unlabeled_folder is not None:
         unlabeled = list_images(unlabeled_folder)
     else:
-        unlabeled_folder = folder
-        named = {stem(path, labels) for path in list_images(labels).strings()}
-        has_label = [stem(path, folder) in named for path in images.strings()]
+        unlabeled_folder = place.images
+        labels = (stem(path, place.labels) for path in place.label_paths().strings())
+        named = {place.label_name(name) or name for name in labels}
+        names = [stem(path, place.images) for path in images.strings()]
+        has_label = [place.image_name(name) in named for name in names]
         unlabeled = images.take(i for i, labeled in enumerate(has_label) if not labeled)
         images = images.take(i for i, labeled in enumerate(has_label) if labeled)
-    labeled, faults = pair_up(images, folder, labels)
+    labeled, faults = pair_up(images, place)
     return labeled, ImageFiles(unlabeled, root=unlabeled_folder), faults
 
 
-def evaluation_files(folder: Path) -> tuple[ImageFiles | None, list[str]]:
-    """Find the images and labels to evaluate on; None if there is no such folder.
-
-    Args:
-        folder: Folder with ``images`` and ``labels``.
-
-    Returns:
-        Labeled images, and faults.
-    """
-    if not folder.is_dir():
-        return None, []
-    images = folder / "images"
-    return pair_up(list_images(images), images, folder / "labels")
-
-
-def listed_evaluation_files(path: Path, root: Path) -> tuple[ImageFiles, list[str]]:
+def _listed_evaluation_files(path: Path, root: Path) -> tuple[ImageFiles, list[str]]:
     """Read a list of images to evaluate on, each of which must have a label.
 
     Args:
@@ -96,7 +174,7 @@ def hold_out(pairs: ImageFiles, folder: Path) -> tuple[ImageFiles, ImageFiles | 
     return pairs.take(rest), pairs.take(held) if held else None
 
 
-def shared_images(
+def _shared_images(
     training: Iterable[ImageFiles], evaluation: Iterable[ImageFiles | None]
 ) -> list[str]:
     """Return a fault for every image that is in training and evaluation sets."""

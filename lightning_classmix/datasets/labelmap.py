@@ -3,6 +3,8 @@
 from pathlib import Path
 
 LABELMAP_FILE = "labelmap.txt"
+BORDER = (224, 224, 192)
+"""Color that outlines objects in masks of Pascal VOC; it is void."""
 
 
 def read_labelmap(path: Path) -> dict[str, tuple[int, int, int]]:

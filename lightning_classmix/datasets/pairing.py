@@ -14,20 +14,18 @@ from lightning_classmix.datasets.image_io import (
     raise_faults,
     stem,
 )
+from lightning_classmix.datasets.name_rules import Place
 from lightning_classmix.datasets.paths import Paths
 
 
-def pair_up(
-    images: Paths, folder: Path, label_folder: Path
-) -> tuple[ImageFiles, list[str]]:
-    """Find the label of every image: the file of the same name in another folder.
+def pair_up(images: Paths, place: Place) -> tuple[ImageFiles, list[str]]:
+    """Find the label of every image: the file of the same name in the other folder.
 
     Names are compared without suffix, but with subfolders.
 
     Args:
         images: Paths of the images.
-        folder: Folder of the images.
-        label_folder: Folder of the labels.
+        place: Folders of images and labels, and how their names differ.
 
     Returns:
         The pairs, and a fault for each image without a label, label without an image,
@@ -37,17 +35,20 @@ def pair_up(
         FileNotFoundError: If a folder is missing.
         ValueError: If a folder holds no image.
     """
-    found = _by_stem(images, folder)
-    labels = _by_stem(list_images(label_folder), label_folder)
+    by_name = _by_stem(images, place.images)
+    found = {place.image_name(name): paths for name, paths in by_name.items()}
+    by_name = _by_stem(place.label_paths(), place.labels)
+    labels = {place.label_name(n) or n: paths for n, paths in by_name.items()}
     faults = [*_lossy(path for paths in labels.values() for path in paths)]
     faults += _equal_names("images", found) + _equal_names("labels", labels)
     faults += [
-        f"an image must have a label, got {paths[0]} without {label_folder / name}.png"
+        f"an image must have a label, got {paths[0]} without {place.label_path(name)}"
         for name, paths in found.items()
         if name not in labels
     ]
     faults += [
-        f"a label must have an image, got {paths[0]} without {folder / name}.*"
+        f"a label must have an image, got {paths[0]} without {place.images / name}"
+        f"{place.image_suffix}.*"
         for name, paths in labels.items()
         if name not in found
     ]
@@ -57,7 +58,7 @@ def pair_up(
         if len(paths) == len(labels.get(name, ())) == 1
         and labels[name][0].lower().endswith(LABEL_SUFFIXES)
     }
-    return ImageFiles(pairs, pairs.values(), root=folder), faults
+    return ImageFiles(pairs, pairs.values(), root=place.images), faults
 
 
 def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]]:

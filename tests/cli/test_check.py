@@ -261,5 +261,5 @@ def test_names_with_brackets_are_printed_as_they_are(
 
 def test_nothing_is_checked_where_nothing_is(tmp_path: Path) -> None:
     save_pair(tmp_path / "images/a.png", None)
-    with pytest.raises(FileNotFoundError, match="labels must be a folder"):
+    with pytest.raises(ValueError, match=r"got images/ \(1 \.png\); give image_dir"):
         check(FolderDataModule(tmp_path))

@@ -274,10 +274,10 @@ def test_faults_of_files_are_reported_if_no_class_can_be_counted(
 ) -> None:
     root = make_folder(tmp_path, labeled=3, val=0, unlabeled=0)
     for label in (root / "labels").iterdir():
-        label.rename(label.with_stem(f"{label.stem}_mask"))
+        label.rename(label.with_stem(f"{label.stem}_old"))
     with (
         pytest.warns(UserWarning, match="0 labeled images are too few"),
-        pytest.raises(ValueError, match=r"must have an image, got .*00_mask\.png"),
+        pytest.raises(ValueError, match=r"must have an image, got .*00_old\.png"),
     ):
         _ = FolderDataModule(root).num_classes
 

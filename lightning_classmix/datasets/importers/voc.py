@@ -15,10 +15,9 @@ from lightning_classmix.datasets.importers.annotations import (
     Part,
 )
 from lightning_classmix.datasets.importers.image_finder import ImageFinder
-from lightning_classmix.datasets.labelmap import LABELMAP_FILE, read_labelmap
+from lightning_classmix.datasets.labelmap import BORDER, LABELMAP_FILE, read_labelmap
 from lightning_classmix.ops import VOID
 
-_BORDER = (224, 224, 192)
 _NAMES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car"),
     *("cat", "chair", "cow", "diningtable", "dog", "horse", "motorbike", "person"),
@@ -50,7 +49,7 @@ def read_voc(source: Path, images: Path) -> Dataset:
     classes: dict[Color, int] = {
         color: index for index, color in enumerate(colors.values())
     }
-    classes.setdefault(_BORDER, VOID)
+    classes.setdefault(BORDER, VOID)
     parts: dict[str, Part] = {}
     for part in ("val", "test"):
         path = source / f"ImageSets/Segmentation/{part}.txt"
