@@ -41,7 +41,8 @@ class Recorder(Callback):
         pl_module: Any,
         optimizer: object,
     ) -> None:
-        gradients = [p.grad.clone() for p in pl_module.student.parameters()]
+        trained = [p for p in pl_module.student.parameters() if p.requires_grad]
+        gradients = [p.grad.clone() for p in trained]
         self.recorded["gradients"].append(gradients)
 
     def on_train_batch_end(
@@ -139,6 +140,32 @@ def test_masks_differ_between_ranks_even_for_the_same_images() -> None:
         with model.random_stream(5):
             masks.append(torch.stack([model.mixer(label) for _ in range(8)]))
     assert not masks[0].equal(masks[1])
+
+
+class TwoHeads(nn.Module):
+    """A network with an auxiliary head, as those of torchvision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = tiny.network()
+        self.classifier = nn.Conv2d(tiny.CLASSES, tiny.CLASSES, 1)
+        self.aux_classifier = nn.Conv2d(tiny.CLASSES, tiny.CLASSES, 1)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        features = self.backbone(image)
+        return {"out": self.classifier(features), "aux": self.aux_classifier(features)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [0.0, 0.4])
+def test_an_auxiliary_head_is_frozen_or_trained(tmp_path: Path, weight: float) -> None:
+    network = TwoHeads()
+    start = network.aux_classifier.weight.clone()
+    model = module(network=network, aux_weight=weight)
+    first, second = fit(tmp_path, model, tiny.data(), max_steps=3)
+    key = "network.aux_classifier.weight"
+    assert first["student"][key].equal(start) is (weight == 0)
+    assert first["student"][key].equal(second["student"][key])
 
 
 def test_gradients_are_the_mean_of_the_gradients_of_both_ranks(tmp_path: Path) -> None:
