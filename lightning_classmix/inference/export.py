@@ -56,8 +56,10 @@ def export(
         Path of the file; for ``smp`` that of the folder.
 
     Raises:
-        ValueError: If the network cannot be exported to the format, the exported
-            network has other logits, or ``out`` contains an earlier export.
+        ValueError: If the network cannot be exported to the format, or the exported
+            network has other logits.
+        FileExistsError: If ``out`` contains an earlier export, or for ``smp`` a
+            ``README.md`` or ``config.json``.
         ModuleNotFoundError: If the format needs a package that is not installed.
     """
     check_choice("format", format, get_args(Format))
@@ -76,19 +78,25 @@ def export(
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    taken = [path.name for path in folder.glob("model.*")]
+    taken = [path.name for path in _present(folder, format)]
     if taken:
         raise FileExistsError(
-            f"out must not contain an exported model, got {folder} with"
-            f" {', '.join(sorted(taken))}; choose another folder"
+            f"out must not contain files that the export writes, got {folder} with"
+            f" {', '.join(taken)}; choose another folder"
         )
     exported = Exported(module, model, metadata, content)
     try:
         written = _WRITERS[format](exported, folder)
     except BaseException:
-        for path in folder.glob("model.*"):  # nothing that failed is left behind
+        for path in _present(folder, format):  # nothing that failed is left behind
             path.unlink()
         raise
     text = json.dumps(metadata, indent=2) + "\n"
     (folder / "model.json").write_text(text)
     return folder / written[0] if len(written) == 1 else folder
+
+
+def _present(folder: Path, format: Format) -> list[Path]:
+    """Return the files of a folder that have a name that the format writes."""
+    names = ["model.*"] + (["README.md", "config.json"] if format == "smp" else [])
+    return sorted(path for name in names for path in folder.glob(name))

@@ -67,6 +67,25 @@ def test_an_onnx_file_has_the_logits_of_the_module_at_any_size(
         assert (logits - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["linknet", "manet", "unetplusplus", "segformer"])
+def test_other_decoders_are_exported_to_onnx_for_any_size(
+    tmp_path: Path, model: str
+) -> None:
+    options: dict[str, Any] = {"encoder_depth": 3}
+    if model in ("manet", "unetplusplus"):
+        options["decoder_channels"] = [16, 8, 8]
+    module = Supervised(
+        4, model=model, encoder="resnet18", encoder_weights=None, model_options=options
+    ).eval()
+    file = export(module, tmp_path)
+    assert json.loads((tmp_path / "model.json").read_text())["image_size"] == "any"
+    image = torch.rand(2, 3, 45, 70)
+    with torch.no_grad():
+        expected = module(image)
+    assert (run_onnx(file, image) - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
 def test_an_onnx_file_of_a_small_unet_accepts_any_size(tmp_path: Path) -> None:
     module = small_unet().eval()
     vary_norms(module)
@@ -218,6 +237,32 @@ def test_a_torch_export_program_is_loaded(tmp_path: Path) -> None:
     image = torch.rand(2, 3, 45, 70)
     with torch.no_grad():
         torch.testing.assert_close(program(image), module(image))
+
+
+@pytest.mark.slow
+def test_a_torch_export_program_pads_images_to_the_stride(tmp_path: Path) -> None:
+    options = {"encoder_depth": 3, "decoder_channels": [16, 8, 8]}
+    module = Supervised(
+        4, model="unet", encoder="resnet18", encoder_weights=None, model_options=options
+    ).eval()
+    file = export(module, tmp_path, format="torch_export")
+    rule = json.loads((tmp_path / "model.json").read_text())["image_size"]
+    assert rule == {"at_least": 32}
+    program = torch.export.load(file).module()
+    for size in ((1, 32, 33), (2, 45, 70), (1, 64, 64)):
+        image = torch.rand(size[0], 3, *size[1:])
+        with torch.no_grad():
+            torch.testing.assert_close(program(image), module(image))
+
+
+def test_files_of_a_user_are_not_replaced_by_the_format_smp(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    module = Supervised(2, model="linknet", encoder="resnet18", encoder_weights=None)
+    with pytest.raises(FileExistsError, match=r"out must not contain .* README\.md;"):
+        export(module, tmp_path, format="smp")
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+    export(module, tmp_path, format="safetensors")
 
 
 def test_an_earlier_export_is_not_replaced(tmp_path: Path) -> None:

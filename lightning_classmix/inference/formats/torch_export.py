@@ -13,6 +13,7 @@ from lightning_classmix.inference.formats.tracing import (
     Size,
     any_size_or_one,
     relative_difference,
+    smallest_side,
     trace_any_size,
     trace_one_size,
 )
@@ -20,7 +21,9 @@ from lightning_classmix.inference.formats.tracing import (
 
 @torch.no_grad()
 def write(exported: Exported, folder: Path) -> list[str]:
-    """Write ``model.pt2`` for images whose sides are multiples of the stride.
+    """Write ``model.pt2``, for images of any size if torch can trace the padding.
+
+    Otherwise the sides must be multiples of the stride, or images have one size.
 
     Raises:
         ValueError: If the logits differ from those of the module by more than 0.1 % of
@@ -29,19 +32,24 @@ def write(exported: Exported, folder: Path) -> list[str]:
     network = exported.network
     channels = exported.module.in_channels
     step = network.stride
-    sizes = [(64, 96), (70, 51), (32, 133)]
-    if step > 1:
-        sizes = [(2 * step, 3 * step), (5 * step, 2 * step), (7 * step, 4 * step)]
-    sizes = [(max(h, network.smallest), max(w, network.smallest)) for h, w in sizes]
+    least = smallest_side(network)
     program: Any = None
+    rule: Any = {"at_least": least}
 
     def attempt(size: Size | None) -> float:
-        nonlocal program
-        if size is None:
+        nonlocal program, rule
+        if size is not None:
+            program = trace_one_size(network, channels, size)
+            return _compare(exported, program, [size] * 3)
+        sizes = [(least, 2 * least + 5), (3 * least + 7, least), (64 + step, 96 + step)]
+        try:
+            program = trace_any_size(network, channels, pad=True)
+        except Exception:  # torch raises many kinds
+            rule = {"multiple_of": step}
             program = trace_any_size(network, channels)
-            return _compare(exported, program, sizes)
-        program = trace_one_size(network, channels, size)
-        return _compare(exported, program, [size] * 3)
+            units = [-(-network.smallest // step) + n for n in (2, 3, 5)]
+            sizes = [(step * n, step * (n + 1)) for n in units]
+        return _compare(exported, program, sizes)
 
     size, difference = any_size_or_one(exported, attempt, target="")
     if difference > TOLERANCE:
@@ -49,7 +57,6 @@ def write(exported: Exported, folder: Path) -> list[str]:
             "the exported program must have the logits of the module, got a relative"
             f" difference of {difference:.1e}; use format 'safetensors'"
         )
-    rule: Any = {"multiple_of": step} if step > 1 else "any"
     if size is not None:
         rule = [*size]
     rank_zero_info(

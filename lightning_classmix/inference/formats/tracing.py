@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -50,15 +50,48 @@ class Unpadded(nn.Module):
         return logits
 
 
-def trace_any_size(network: SegmentationNetwork, channels: int) -> ExportedProgram:
-    """Trace the network without its padding, with symbolic batch, height and width.
+class Padded(nn.Module):
+    """A network with the padding of `SegmentationNetwork`, for a symbolic image size.
+
+    The padding and the crop are index operations: slices and ``functional.pad`` make
+    ``torch.export`` assume that the image is, or is not, a multiple of the stride.
+
+    Args:
+        inner: Network for images whose sides are multiples of ``stride``.
+        stride: Stride in pixels.
+    """
+
+    def __init__(self, inner: nn.Module, stride: int) -> None:
+        super().__init__()
+        self.inner = inner
+        self.stride = stride
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits of the size of the image, float ``(B, C, H, W)``."""
+        height, width = image.shape[-2:]
+        rows, columns = (self._padded(side) for side in (height, width))
+        logits: Tensor = self.inner(image[:, :, rows[:, None], columns])
+        return logits[:, :, torch.arange(height)[:, None], torch.arange(width)]
+
+    def _padded(self, side: int) -> Tensor:
+        """Return the index of the image row or column of each padded one."""
+        count = (side + self.stride - 1) // self.stride
+        return torch.arange(count * self.stride).clamp(max=side - 1)
+
+
+def trace_any_size(
+    network: SegmentationNetwork, channels: int, *, pad: bool = False
+) -> ExportedProgram:
+    """Trace the network with symbolic batch, height and width.
 
     Args:
         network: Network in eval mode, on the CPU.
         channels: Number of image channels.
+        pad: Include the padding to the network's stride.
 
     Returns:
-        A program for images whose sides are multiples of the network's stride.
+        A program for images whose sides are multiples of the network's stride; with
+        ``pad`` for images of at least `smallest_side` pixels.
 
     Raises:
         Exception: Whatever torch raises for a network that depends on one size.
@@ -67,14 +100,25 @@ def trace_any_size(network: SegmentationNetwork, channels: int) -> ExportedProgr
     least = max(network.smallest, 160)  # some layers differ for very small images
     height = -(-least // step) * step
     sample = torch.randn(2, channels, height, height + 2 * step)
-    if step > 1:
+    model: nn.Module = Unpadded(network, sample)
+    rows: Any = Dim("rows", min=smallest_side(network), max=_LARGEST)
+    columns: Any = Dim("columns", min=smallest_side(network), max=_LARGEST)
+    if step > 1 and pad:
+        model = Padded(model, step)
+        sample = sample[..., 1:, 3:]
+    elif step > 1:
         rows = step * Dim("rows", min=2, max=_LARGEST // step)
         columns = step * Dim("columns", min=2, max=_LARGEST // step)
-    else:
-        rows = Dim("rows", min=32, max=_LARGEST)
-        columns = Dim("columns", min=32, max=_LARGEST)
     sizes = {0: Dim("batch", min=1, max=_LARGEST), 2: rows, 3: columns}
-    return _trace(Unpadded(network, sample), sample, sizes)
+    return _trace(model, sample, sizes)
+
+
+def smallest_side(network: SegmentationNetwork) -> int:
+    """Return the smallest image side of a padded program, in pixels.
+
+    Layers behave in another way for features of a single row or column.
+    """
+    return max(32, network.stride + 1, network.smallest)
 
 
 def trace_one_size(
