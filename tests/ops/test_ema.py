@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lightning_classmix import ops
+from lightning_classmix.ops import ema
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,19 @@ def test_ema_update_agrees_with_a_loop_over_the_weights(decay: float) -> None:
             rtol=0,
             atol=1e-12,
         )
+
+
+@pytest.mark.parametrize("shape", [(7, 3, 2), (1, 30), (42,), (3, 4, 5, 2)])
+def test_ema_update_of_a_tensor_of_several_blocks_is_that_of_its_elements(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(ema, "_BLOCK", 12)
+    average, value = torch.randn(shape), torch.randn(shape)
+    if len(shape) == 4:  # another order of the elements in memory
+        value = value.contiguous(memory_format=torch.channels_last)
+    expected = average + 0.25 * (value - average)
+    ops.ema_update_([average], [value], 0.75)
+    torch.testing.assert_close(average, expected)
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)
