@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
-from lightning_classmix.modules.evaluation import EvaluationModule
+from lightning_classmix.modules.segmentation import SegmentationModule
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import similar
 
@@ -63,7 +63,7 @@ class Method:
         known = {
             parameter
             for parent in self.module_class().__mro__
-            if issubclass(parent, EvaluationModule)
+            if issubclass(parent, SegmentationModule)
             for parameter in inspect.signature(parent).parameters
         }
         for argument in [*self.init_args, *shared]:

@@ -16,7 +16,7 @@ from lightning_classmix import ops
 from lightning_classmix.datasets.image_io import read_image
 
 if TYPE_CHECKING:
-    from lightning_classmix.modules.evaluation import EvaluationModule
+    from lightning_classmix.modules.segmentation import SegmentationModule
 
 RawImage: TypeAlias = str | Path | Image.Image | NDArray[Any] | Tensor
 """A path, a PIL image, a uint8 array ``(H, W, C)``, or a tensor ``(C, H, W)``."""
@@ -140,7 +140,7 @@ def _blend_weights(rows: int, columns: int, blend: Blend) -> Tensor:
 
 @torch.no_grad()
 def predict_image(
-    module: "EvaluationModule",
+    module: "SegmentationModule",
     image: RawImage,
     *,
     window: tuple[int, int] | None = None,

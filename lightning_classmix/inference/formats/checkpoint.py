@@ -9,7 +9,7 @@ import lightning
 
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.inference.formats.exported import Exported
-from lightning_classmix.modules.evaluation import EvaluationModule
+from lightning_classmix.modules.segmentation import SegmentationModule
 from lightning_classmix.modules.supervised import Supervised
 
 # Arguments that only a training reads.
@@ -21,7 +21,7 @@ def write(exported: Exported, folder: Path) -> list[str]:
     known = {
         name
         for parent in Supervised.__mro__
-        if issubclass(parent, EvaluationModule)
+        if issubclass(parent, SegmentationModule)
         for name in inspect.signature(parent).parameters
     }
     arguments: dict[str, Any] = {
