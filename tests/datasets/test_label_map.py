@@ -233,3 +233,20 @@ def test_classes_in_a_single_color_channel_are_named() -> None:
     label = RawLabel(values[None])
     with pytest.raises(ValueError, match="seem to be in the red channel"):
         LabelMap({0: 0, 1: 1})(label, FILE)
+
+
+@pytest.mark.parametrize(
+    ("classes", "hides"),
+    [
+        ({0: 0, 255: VOID}, True),
+        ({0: 0, 1: 1, 255: VOID}, True),
+        ({0: 0, 255: 1}, False),
+        ({0: 1, 255: VOID}, False),
+        ({0: 0, 1: 1}, False),
+        ({255: VOID}, False),
+    ],
+)
+def test_a_map_that_makes_masks_of_0_and_255_look_empty_is_known(
+    classes: dict[int, int], hides: bool
+) -> None:
+    assert LabelMap(classes).may_hide_a_class is hides

@@ -1,6 +1,9 @@
 from collections import Counter
 
-from tests.tiny import shuffle_sampler
+import pytest
+
+from lightning_classmix.datasets.samplers import UnpaddedDistributedSampler
+from tests.tiny import IndexDataset, shuffle_sampler
 
 
 def test_a_pass_shows_every_item_once() -> None:
@@ -35,3 +38,23 @@ def test_seed_decides_the_order() -> None:
 
 def test_length_is_finite() -> None:
     assert len(shuffle_sampler(3, 100)) == 100
+
+
+@pytest.mark.parametrize(("count", "ranks"), [(7, 2), (7, 3), (3, 3), (8, 2)])
+def test_ranks_evaluate_every_item_once_in_order(count: int, ranks: int) -> None:
+    dataset = IndexDataset(count)
+    samplers = [
+        UnpaddedDistributedSampler(dataset, num_replicas=ranks, rank=rank)
+        for rank in range(ranks)
+    ]
+    shares = [list(sampler) for sampler in samplers]
+    assert [len(sampler) for sampler in samplers] == [len(share) for share in shares]
+    assert sorted(index for share in shares for index in share) == list(range(count))
+    assert all(share == sorted(share) for share in shares)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert list(samplers[0]) == shares[0]  # every validation iterates again
+
+
+def test_fewer_items_than_ranks_are_refused() -> None:
+    with pytest.raises(ValueError, match="an image for each of 3 devices, got 2"):
+        UnpaddedDistributedSampler(IndexDataset(2), num_replicas=3, rank=0)

@@ -110,6 +110,31 @@ def test_both_ranks_have_the_same_batch_norm_statistics_in_the_teacher(
         assert value.equal(second["teacher"][name]), name
 
 
+def test_the_teacher_takes_the_statistics_of_the_first_rank(tmp_path: Path) -> None:
+    # The first update copies the student, whose statistics differ between the ranks.
+    first, second = fit(tmp_path, module(), tiny.data(), max_steps=1)
+    names = [name for name in first["student"] if "running" in name]
+    assert names
+    for name in names:
+        expected = first["student"][name]
+        assert not expected.equal(second["student"][name]), name
+        for rank in (first, second):
+            assert rank["teacher"][f"network.{name}"].equal(expected), name
+
+
+def test_all_ranks_take_the_base_seed_of_the_first(tmp_path: Path) -> None:
+    class OwnSeed(Callback):
+        def setup(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+            torch.manual_seed(100 + trainer.global_rank)
+
+        def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+            path = tmp_path / f"{trainer.global_rank}.txt"
+            path.write_text(str(pl_module.base_seed))
+
+    fit(tmp_path, module(), tiny.data(), max_steps=1, callbacks=[OwnSeed()])
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in (0, 1)] == ["100"] * 2
+
+
 def test_a_nan_loss_on_one_rank_stops_both_ranks(tmp_path: Path) -> None:
     class NaNOnRankOne(FiniteLoss):
         def check(self, trainer: Trainer, tensors: dict[str, Tensor]) -> None:
