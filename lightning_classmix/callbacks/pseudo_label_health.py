@@ -19,7 +19,7 @@ _SCALARS = ("pixels", "confident", "agreed", "moved", "classes", "images")
 class PseudoLabelHealth(Callback):
     """Log how the pseudo-labels of a training develop, and warn when a class vanishes.
 
-    At every logging interval, over ten steps of it and all devices:
+    At every logging interval, over about ten steps of it and all devices:
 
     * ``pseudo_label/confident``: share of the mixed pixels whose confidence reaches the
       module's ``threshold``;
@@ -62,7 +62,10 @@ class PseudoLabelHealth(Callback):
         """Count the classes of this batch; log them at the end of an interval."""
         interval = trainer.log_every_n_steps  # type: ignore[attr-defined]
         step = trainer.global_step
-        if not interval or not step or step % max(1, interval // _OBSERVED):
+        if not interval or not step:
+            return
+        ends = step % interval == 0
+        if not ends and step % max(1, interval // _OBSERVED):
             return
         module: Any = pl_module
         names: Sequence[str] | None = getattr(module, "class_names", None)
@@ -71,7 +74,7 @@ class PseudoLabelHealth(Callback):
             return
         counts = self._count(module, len(names), labeled["label"], outputs)
         self._counts = counts if self._counts is None else self._counts + counts
-        if step % interval == 0 and step > self._last_read:
+        if ends and step > self._last_read:
             self._last_read = step
             total: Any = trainer.strategy.reduce(self._counts, reduce_op="sum")
             self._counts = None

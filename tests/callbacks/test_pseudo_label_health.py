@@ -104,8 +104,9 @@ def test_padded_pixels_are_left_out() -> None:
     assert moved <= 2 * 4 * 8
 
 
+@pytest.mark.parametrize(("interval", "steps"), [(4, 12), (23, 69)])
 def test_counters_are_read_once_per_logging_interval(
-    monkeypatch: pytest.MonkeyPatch,
+    interval: int, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
     tolist = Tensor.tolist
@@ -116,7 +117,7 @@ def test_counters_are_read_once_per_logging_interval(
         return tolist(self)
 
     monkeypatch.setattr(Tensor, "tolist", counted)
-    fit(module(), PseudoLabelHealth(), max_steps=12, log_every_n_steps=4)
+    fit(module(), PseudoLabelHealth(), max_steps=steps, log_every_n_steps=interval)
     assert len(read) == 3
 
 
