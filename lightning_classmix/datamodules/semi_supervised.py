@@ -5,16 +5,22 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities import CombinedLoader, rank_zero_warn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_classmix.datamodules.evaluation import EvaluationDataModule
 from lightning_classmix.datamodules.loaders import training_loader
 from lightning_classmix.datamodules.reproduction import DataReproduction
+from lightning_classmix.datamodules.stream_loader import (
+    check_streams,
+    is_stream,
+    stream_loader,
+)
 from lightning_classmix.datasets.preprocessing import Preprocessing
 from lightning_classmix.datasets.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Pipeline,
+    Transform,
     make_pipeline,
     read_pipeline,
     training_pipeline,
@@ -37,8 +43,8 @@ class SemiSupervisedDataModule(EvaluationDataModule):
             images and uint8 arrays are augmented and normalized; float tensors
             ``(C, H, W)`` are used unchanged. Labels hold the class per pixel, 255 for
             void.
-        unlabeled: Dataset of images; labels in its items are ignored. None for
-            `Supervised`.
+        unlabeled: Dataset of images, or with ``steps_per_epoch`` a stream of images
+            (IterableDataset); labels in its items are ignored. None for `Supervised`.
         val: Validation dataset of (image, label); None skips validation.
         test: Test dataset of (image, label).
         predict: Dataset of images, or of dicts with ``image`` and ``name``.
@@ -89,7 +95,7 @@ class SemiSupervisedDataModule(EvaluationDataModule):
     def __init__(
         self,
         labeled: Source,
-        unlabeled: Source | None = None,
+        unlabeled: Source | IterableDataset[Any] | None = None,
         val: Source | None = None,
         *,
         test: Source | None = None,
@@ -139,7 +145,7 @@ class SemiSupervisedDataModule(EvaluationDataModule):
         elif isinstance(transform, dict):
             transform = make_pipeline(transform)
         self.labeled = labeled
-        self.unlabeled = unlabeled
+        self.unlabeled: Any = unlabeled
         self.transform: Pipeline | None = transform
         self.crop = crop
         self.scale = scale
@@ -164,15 +170,17 @@ class SemiSupervisedDataModule(EvaluationDataModule):
         super().setup(stage)
         if str(getattr(stage, "value", stage)) != "fit":
             return
+        check_streams(self.labeled, self.unlabeled, self.steps_per_epoch)
         if not len(self.labeled):
             raise ValueError("labeled must hold at least 1 image, got 0")
-        if self.unlabeled is not None and len(self.unlabeled) < 2:
+        counted = self.unlabeled is not None and not is_stream(self.unlabeled)
+        if counted and len(self.unlabeled) < 2:
             raise ValueError(
                 f"unlabeled must hold at least 2 images, got {len(self.unlabeled)};"
                 " use Supervised for no unlabeled images"
             )
         self._warn_of_repeats("labeled", self.labeled, self.batch_size)
-        if self.unlabeled is not None:
+        if counted:
             self._warn_of_repeats(
                 "unlabeled", self.unlabeled, self.unlabeled_batch_size
             )
@@ -192,22 +200,49 @@ class SemiSupervisedDataModule(EvaluationDataModule):
     def train_dataloader(self) -> CombinedLoader:
         """Return the loader of training batches."""
         devices = self._rank_options()["devices"]
-        if self.unlabeled is None:
+        if self.unlabeled is None or is_stream(self.unlabeled):
             passed = len(self.labeled) // (self.batch_size * devices)
         else:
             passed = len(self.unlabeled) // (self.unlabeled_batch_size * devices)
         steps = self.steps_per_epoch or max(1, passed)
 
-        loaders = {"labeled": self._training_loader(self.labeled, True, steps)}
-        if self.unlabeled is not None:
+        loaders: dict[str, Any] = {
+            "labeled": self._training_loader(self.labeled, True, steps)
+        }
+        if is_stream(self.unlabeled):
+            loaders["unlabeled"] = stream_loader(
+                self.unlabeled,
+                self._training_transform(labeled=False),
+                steps=steps,
+                seed=self._run_seed(),
+                batch_size=self.unlabeled_batch_size,
+                num_workers=self.num_workers,
+                nodes=self.trainer.num_nodes if self.trainer else 1,
+                **self._rank_options(),
+            )
+        elif self.unlabeled is not None:
             loaders["unlabeled"] = self._training_loader(self.unlabeled, False, steps)
         return CombinedLoader(loaders, "min_size")
 
     def _training_loader(
         self, source: Source, labeled: bool, steps: int
     ) -> DataLoader[Any]:
-        if self._base_seed is None:
-            raise RuntimeError("setup('fit') must come before train_dataloader()")
+        view = TrainingView(
+            source,
+            self._training_transform(labeled),
+            labeled=labeled,
+            seed=self._run_seed(),
+        )
+        return training_loader(
+            view,
+            steps=steps,
+            batch_size=self.batch_size if labeled else self.unlabeled_batch_size,
+            seed=self._run_seed() + int(labeled),
+            num_workers=self.num_workers,
+            **self._rank_options(),
+        )
+
+    def _training_transform(self, labeled: bool) -> Transform:
         pipeline = self.transform or training_pipeline(
             crop=self.crop,
             scale=self.scale,
@@ -215,22 +250,14 @@ class SemiSupervisedDataModule(EvaluationDataModule):
             jitter=self.jitter if labeled and len(self.mean) in (1, 3) else 0.0,
             mean=self.mean,
         )
-        view = TrainingView(
-            source,
-            self.preprocessing.transform(
-                pipeline, mark_padding=self.reproduction.mark_padding
-            ),
-            labeled=labeled,
-            seed=self._base_seed,
+        return self.preprocessing.transform(
+            pipeline, mark_padding=self.reproduction.mark_padding
         )
-        return training_loader(
-            view,
-            steps=steps,
-            batch_size=self.batch_size if labeled else self.unlabeled_batch_size,
-            seed=self._base_seed + int(labeled),
-            num_workers=self.num_workers,
-            **self._rank_options(),
-        )
+
+    def _run_seed(self) -> int:
+        if self._base_seed is None:
+            raise RuntimeError("setup('fit') must come before train_dataloader()")
+        return self._base_seed
 
     def state_dict(self) -> dict[str, Any]:
         """Return the base seed, which a resumed run must share."""

@@ -29,15 +29,13 @@ class Source(Sized, Protocol):
 
 
 class TrainingView(Dataset[dict[str, Tensor]]):
-    """A data set of which every item is augmented anew in every pass.
-
-    The augmentation depends on (``seed``, pass, index) alone, whatever worker draws it.
+    """A dataset whose items are augmented anew in every pass; see `training_sample`.
 
     Args:
-        source: The data set.
-        transform: What PIL images and uint8 arrays go through.
-        labeled: Whether labels are read. Without them, nothing but the image is kept.
-        seed: Base of the random streams.
+        source: The dataset.
+        transform: Transform of PIL images and uint8 arrays.
+        labeled: Whether labels are kept.
+        seed: Seed of the augmentation.
     """
 
     def __init__(
@@ -50,19 +48,15 @@ class TrainingView(Dataset[dict[str, Tensor]]):
         return len(self.source)
 
     def __getitem__(self, place: tuple[int, int] | int) -> dict[str, Tensor]:
-        """Return item ``place = (index, pass)``; a bare index is of pass 0.
-
-        Returns:
-            ``image``, float ``(C, H, W)``, with ``label``, int64 ``(H, W)``, of a
-            labeled item, else with ``valid``, bool ``(H, W)``.
-        """
+        """Return item ``place = (index, pass)``; a bare index is of pass 0."""
         index, number = place if isinstance(place, tuple) else (place, 0)
-        image, label = _parts(self.source[index], index, labeled=self.labeled)
-        _check_size(image, label, index)
-        seed = derive_seed(self.seed, int(self.labeled), number, index)
-        sample = _sample(self.transform, image, label, seed=seed)
-        kept = "label" if self.labeled else "valid"
-        return {"image": sample["image"], kept: sample[kept]}
+        return training_sample(
+            self.source[index],
+            self.transform,
+            (number, index),
+            labeled=self.labeled,
+            seed=self.seed,
+        )
 
 
 class EvaluationView(Dataset[dict[str, Any]]):
@@ -135,6 +129,38 @@ class PredictionView(Dataset[dict[str, Any]]):
         sample = _sample(self.transform, image, None, seed=0)
         size = torch.tensor(_size(image))
         return {"image": sample["image"], "name": name, "size": size}
+
+
+def training_sample(
+    item: Any,
+    transform: Transform,
+    place: tuple[int, ...],
+    *,
+    labeled: bool,
+    seed: int,
+) -> dict[str, Tensor]:
+    """Return a training item, augmented.
+
+    Args:
+        item: Item of a `Source`.
+        transform: Transform of PIL images and uint8 arrays.
+        place: Pass over the dataset, and index of the item in it; further numbers
+            where these do not identify an item. With ``seed`` it determines the
+            augmentation.
+        labeled: Whether the label is kept.
+        seed: Seed of the augmentation.
+
+    Returns:
+        ``image``, float ``(C, H, W)``, with ``label``, int64 ``(H, W)``, of a labeled
+        item, else with ``valid``, bool ``(H, W)``.
+    """
+    index = place[1]
+    image, label = _parts(item, index, labeled=labeled)
+    _check_size(image, label, index)
+    drawn = derive_seed(seed, int(labeled), *place)
+    sample = _sample(transform, image, label, seed=drawn)
+    kept = "label" if labeled else "valid"
+    return {"image": sample["image"], kept: sample[kept]}
 
 
 def _parts(

@@ -141,7 +141,7 @@ def split_data(
     else:
         data.unlabeled = Subset(pool, rest)  # type: ignore[arg-type]
         if more is not None:
-            data.unlabeled = ConcatDataset([data.unlabeled, more])  # type: ignore
+            data.unlabeled = ConcatDataset([data.unlabeled, more])
     if len(data.unlabeled) < 2:
         data.unlabeled = data.labeled
     return _take(pool, [index[name] for name in _read(folder / "held_out.txt")])
