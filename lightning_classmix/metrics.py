@@ -164,6 +164,16 @@ def segmentation_metrics(
     return MetricCollection(metrics)
 
 
+def grouped(metrics: MetricCollection) -> MetricCollection:
+    """Assign every metric of a collection to a group, and return the collection.
+
+    torchmetrics updates no metric outside of a group after the first batch, and leaves
+    a metric that was added as ``metrics["x"] = …`` outside.
+    """
+    metrics.add_metrics({})  # assigns all groups anew
+    return metrics
+
+
 def named_metrics(
     scores: Mapping[str, Mapping[str, Tensor]],
     evaluate: str,

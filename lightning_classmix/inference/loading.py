@@ -1,5 +1,6 @@
 """Load a module of any class from its checkpoint."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,17 @@ def load_module(path: str | Path) -> tuple[EvaluationModule, dict[str, Any]]:
             f"checkpoint must be of a class that has been imported, got {class_path} in"
             f" {path}; import the class first"
         )
+    # As kind.load_from_checkpoint, which would read the file once more.
+    arguments = content["hyper_parameters"]
+    parameters = inspect.signature(kind.__init__).parameters
+    if all(
+        parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()
+    ):
+        arguments = {key: arguments[key] for key in arguments if key in parameters}
     try:
-        module = kind.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        module = kind(**arguments)
+        module.on_load_checkpoint(content)
+        module.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         raise ValueError(
             f"checkpoint must fit the model of its arguments, got {path}; if it was"

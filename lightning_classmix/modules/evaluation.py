@@ -10,6 +10,7 @@ from torchmetrics.aggregation import MeanMetric
 from lightning_classmix import batches, ops
 from lightning_classmix.metrics import (
     ClassMetric,
+    grouped,
     named_metrics,
     segmentation_metrics,
 )
@@ -64,7 +65,7 @@ class EvaluationModule(SegmentationModule):
         super().setup(stage)
         self.metrics = nn.ModuleDict(
             {
-                f"{part}_{network}": self.configure_metrics()
+                f"{part}_{network}": grouped(self.configure_metrics())
                 for part in ("val", "test")
                 for network in self.networks
             }

@@ -217,3 +217,31 @@ def test_a_checkpoint_of_an_own_network_is_refused_with_the_remedy(
     trainer.save_checkpoint(tmp_path / "own.ckpt")
     with pytest.raises(ValueError, match="trained with, got None; call Supervised"):
         Predictor.from_checkpoint(tmp_path / "own.ckpt")
+
+
+def test_a_checkpoint_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Narrow(Supervised):
+        def __init__(self, num_classes: int, width: int) -> None:
+            options = {"width": width}
+            super().__init__(num_classes, model="small_unet", model_options=options)
+
+    trainer = tiny.trainer(max_steps=1)
+    trainer.fit(Narrow(3, 2), tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    reads: list[Any] = []
+    load = torch.load
+
+    def counted(*args: Any, **options: Any) -> Any:
+        reads.append(args)
+        return load(*args, **options)
+
+    monkeypatch.setattr(torch, "load", counted)
+    module = Predictor.from_checkpoint(tmp_path / "run.ckpt", device="cpu").module
+    assert len(reads) == 1
+    assert isinstance(module, Narrow)
+    for own, other in zip(
+        module.parameters(), trainer.lightning_module.parameters(), strict=True
+    ):
+        assert own.equal(other)

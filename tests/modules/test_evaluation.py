@@ -230,15 +230,19 @@ def test_pad_to_pads_each_smaller_window() -> None:
     assert seen == [(6, 4)] * 2
 
 
+@pytest.mark.parametrize("assigned", [False, True])
 @pytest.mark.parametrize("method", [Supervised, ClassMix])
 def test_a_metric_added_by_a_subclass_is_logged_for_every_network(
-    method: type[Supervised],
+    method: type[Supervised], assigned: bool
 ) -> None:
     class WithDice(method):  # type: ignore[misc, valid-type]
         def configure_metrics(self) -> MetricCollection:
             metrics: MetricCollection = super().configure_metrics()
             dice = MulticlassF1Score(self.num_classes, ignore_index=255)
-            metrics.add_metrics({"dice": dice})
+            if assigned:
+                metrics["dice"] = dice
+            else:
+                metrics.add_metrics({"dice": dice})
             return metrics
 
     model = WithDice(tiny.CLASSES, network=tiny.network())
