@@ -19,6 +19,7 @@ from torch import Tensor
 from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.cli.console import print_line
 from lightning_classmix.datasets.image_io import list_images
+from lightning_classmix.inference.georeference import write_georeferenced
 from lightning_classmix.inference.predictor import Predictor
 from lightning_classmix.modules.prediction import to_array
 
@@ -37,8 +38,9 @@ def predict_images(
     """Predict image files with the network of a checkpoint.
 
     For each image, OUT receives labels/NAME.png (class per pixel, with a palette) and
-    overlays/NAME.png (class colors over the image), and class_shares.csv one row. An
-    image that cannot be read is reported and left out; the exit status is then 1.
+    overlays/NAME.png (class colors over the image), and class_shares.csv one row. For a
+    GeoTIFF, labels/NAME.tif has its georeference, if rasterio is installed. An image
+    that cannot be read is reported and left out; the exit status is then 1.
 
     With a window, an image needs at most 20 bytes per pixel, and 4 bytes per class for
     the pixels of one row of windows; with probabilities, another 10 bytes per pixel and
@@ -80,7 +82,7 @@ def predict_images(
                 faults.append(str(error))
                 continue
             try:
-                shares = _write(predictor, image, label, out, name)
+                shares = _write(predictor, image, label, out, name, path)
             except OSError as error:
                 error.add_note(f"{len(rows)} predictions: {out}")
                 raise
@@ -137,7 +139,12 @@ def _files(inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _write(
-    predictor: Predictor, image: NDArray[np.uint8], label: Tensor, out: Path, name: str
+    predictor: Predictor,
+    image: NDArray[np.uint8],
+    label: Tensor,
+    out: Path,
+    name: str,
+    source: Path,
 ) -> list[float]:
     """Write the files of one image, and return the share of each class."""
     if label.ndim == 3:  # probabilities
@@ -149,6 +156,9 @@ def _write(
     index_image.putpalette(np.array(predictor.palette, np.uint8).tobytes())
     with atomic_file(_target(out, "labels", name, ".png")) as file:
         index_image.save(file, format="PNG")
+    write_georeferenced(
+        _target(out, "labels", name, ".tif"), label.numpy(), source, predictor.palette
+    )
     overlay = Image.fromarray(predictor.overlay(image, label))
     with atomic_file(_target(out, "overlays", name, ".png")) as file:
         overlay.save(file, format="PNG")

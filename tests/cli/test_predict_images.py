@@ -137,3 +137,25 @@ def test_memory_is_bounded_for_a_large_image(tmp_path: Path, checkpoint: Path) -
     pixels = side * side / 2**20
     # All probabilities and logits at once would take 24 bytes per pixel more.
     assert int(result.stdout.split()[-1]) < 20 * pixels + 200
+
+
+def test_a_geotiff_is_predicted_to_a_geotiff(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    with rasterio.open(
+        tmp_path / "field.tif",
+        "w",
+        **{"driver": "GTiff", "height": 20, "width": 31, "count": 3, "dtype": "uint8"},
+        crs="EPSG:32633",
+        transform=rasterio.Affine(2, 0, 500_000, 0, -2, 5_000_000),
+    ) as file:
+        file.write(np.random.default_rng(0).integers(0, 256, (3, 20, 31), np.uint8))
+    out = tmp_path / "out"
+    line = f"{tmp_path}/field.tif --ckpt_path {checkpoint} --out {out} --device cpu"
+    assert run(line, monkeypatch, capsys)[0] == 0
+    with rasterio.open(out / "labels/field.tif") as file:
+        assert file.crs.to_epsg() == 32633
+        assert file.transform.e == -2
+        label = file.read(1)
+    assert np.array_equal(label, np.asarray(Image.open(out / "labels/field.png")))
