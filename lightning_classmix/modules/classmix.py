@@ -15,7 +15,7 @@ from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.callbacks.loader_checks import check_training_loaders
 from lightning_classmix.mixers import Mixer, MixerName, build_mixer
 from lightning_classmix.models.teacher import Teacher
-from lightning_classmix.modules.mixed import Mixed, PseudoLabel
+from lightning_classmix.modules.mixed import Mixed, PseudoLabel, joined_forward
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_choice, check_ranges
 
@@ -58,6 +58,9 @@ class ClassMix(Supervised):
             paper.
         teacher_mode: Mode in which the teacher predicts pseudo-labels: ``eval``, or
             ``train`` as in the paper. In validation and prediction it is in eval mode.
+        joined_forward: Call the student once on the labeled and mixed images together,
+            which must have one size; batch norm then uses their common statistics. The
+            authors call it twice.
         supervised: Further arguments of `Supervised`.
 
     Raises:
@@ -97,6 +100,7 @@ class ClassMix(Supervised):
         | Callable[..., Any] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
         teacher_mode: Literal["eval", "train"] = "eval",
+        joined_forward: bool = False,
         **supervised: Any,
     ) -> None:
         super().__init__(num_classes, **supervised)
@@ -116,6 +120,12 @@ class ClassMix(Supervised):
         self.labeled_only_steps = labeled_only_steps
         self.ramp_steps = ramp_steps
         self.evaluate = evaluate
+        self.joined_forward = joined_forward
+        if joined_forward and self.aux_weight > 0:
+            raise ValueError(
+                "joined_forward must be False with aux_weight, got True; auxiliary"
+                " heads are trained on labeled images only"
+            )
 
         if isinstance(mixer, str):
             mixer = build_mixer(mixer, num_classes, rounding=rounding, exclude=exclude)
@@ -184,8 +194,13 @@ class ClassMix(Supervised):
             with torch.no_grad():
                 pseudo = self.pseudo_label(unlabeled)
                 mixed = self.mix(unlabeled["image"], pseudo)
-            loss_labeled = self.labeled_step(labeled)
-            mixed_logits = self.student(mixed.image)
+            if self.joined_forward:
+                logits = joined_forward(self.student, labeled["image"], mixed.image)
+                labeled_logits, mixed_logits = logits
+                loss_labeled = self.labeled_loss(labeled_logits, labeled["label"])
+            else:
+                loss_labeled = self.labeled_step(labeled)
+                mixed_logits = self.student(mixed.image)
 
         loss_mixed = self.mixed_loss(mixed_logits, mixed, pseudo)
         loss = loss_labeled + factor * loss_mixed

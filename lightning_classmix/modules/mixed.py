@@ -1,7 +1,9 @@
-"""The parts of a ClassMix step: pseudo-labels, and mixed images with targets."""
+"""The parts of a ClassMix step: pseudo-labels, mixed images, their joined forward."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -29,3 +31,29 @@ class Mixed(NamedTuple):
     """Mixed confidence, float ``(B, H, W)`` in [0, 1]."""
     weight: Tensor
     """Factor per pixel on the loss, float ``(B, H, W)``."""
+
+
+def joined_forward(
+    student: Callable[[Tensor], Tensor], labeled: Tensor, mixed: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Call a network once on labeled and mixed images.
+
+    Args:
+        student: Maps float ``(B, C_in, H, W)`` images to float ``(B, C, H, W)`` logits.
+        labeled: Labeled images, float ``(B, C_in, H, W)``.
+        mixed: Mixed images, float ``(B', C_in, H, W)``, of the same size.
+
+    Returns:
+        Logits of the labeled images, and of the mixed images.
+
+    Raises:
+        ValueError: If the images differ in size.
+    """
+    if labeled.shape[1:] != mixed.shape[1:]:
+        raise ValueError(
+            "labeled and unlabeled images must have one size for joined_forward, got"
+            f" {tuple(labeled.shape[2:])} and {tuple(mixed.shape[2:])}; give the data"
+            " module a crop, or set joined_forward=False"
+        )
+    logits = student(torch.cat([labeled, mixed]))
+    return logits[: len(labeled)], logits[len(labeled) :]
