@@ -82,4 +82,4 @@ def _blocks(tensor: Tensor) -> Sequence[Tensor]:
     """Split a large tensor along its first axis into blocks of about `_BLOCK`."""
     if tensor.numel() <= _BLOCK:
         return [tensor]
-    return tensor.split(max(1, _BLOCK * len(tensor) // tensor.numel()))
+    return torch.split(tensor, max(1, _BLOCK * len(tensor) // tensor.numel()))

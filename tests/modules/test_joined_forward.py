@@ -48,6 +48,7 @@ def test_batch_norm_uses_the_statistics_of_both_parts_and_counts_one_batch() -> 
         given = tiny.batch(labeled=3)
         both = torch.cat([given["labeled"]["image"], given["unlabeled"]["image"]])
         mean = model.student.network[0](both).mean((0, 2, 3)).detach()
+        assert norm.running_mean is not None
         assert torch.allclose(norm.running_mean, 0.1 * mean, atol=1e-6) is joined
     assert batches == [2, 1]
 
