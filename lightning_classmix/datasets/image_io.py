@@ -1,16 +1,23 @@
 """Read image and label files; every error names its file."""
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+import struct
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from lightning_classmix.datasets.paths import Paths
 
+_PILLOW_LIMIT = threading.Lock()
 _SHOWN = 20  # faults that an error message lists
+MAX_IMAGE_PIXELS = 1_000_000_000
+"""Default of the largest number of pixels of an image, 3 GB of RGB."""
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 
@@ -76,16 +83,37 @@ def read_image(path: Path) -> Image.Image:
     return image.convert("RGB")
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
     """Open an image with Pillow and decode it completely.
+
+    Pillow's own limit, ``Image.MAX_IMAGE_PIXELS``, does not apply. It is lifted for the
+    time in which a larger image is decoded.
+
+    Args:
+        path: Path of the file.
+        max_pixels: Largest number of pixels, against files that claim a size which does
+            not fit into memory.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be decoded.
+        ValueError: If it cannot be decoded, or has more pixels.
     """
     try:
-        with Image.open(path) as image:
-            image.load()
+        with path.open("rb") as file:
+            try:
+                image = _identify(file, path)
+            except Image.DecompressionBombError:  # WebP and MPO check it here
+                with _pillow_limit_lifted():
+                    image = _identify(file, path)
+            count = image.width * image.height
+            if count > max_pixels:
+                raise ValueError(
+                    f"it has {image.width} x {image.height} pixels, more than"
+                    f" max_image_pixels = {max_pixels:,}; raise max_image_pixels"
+                )
+            large = count > (Image.MAX_IMAGE_PIXELS or count)
+            with _pillow_limit_lifted() if large else contextlib.nullcontext():
+                image.load()
             return image
     except FileNotFoundError:
         raise
@@ -95,6 +123,35 @@ def open_image(path: Path) -> Image.Image:
                 f"an image must be readable, got an empty {path}"
             ) from None
         raise ValueError(f"an image must be readable, got {path}: {error}") from error
+
+
+@contextlib.contextmanager
+def _pillow_limit_lifted() -> Iterator[None]:
+    """Lift Pillow's limit of pixels, for one thread at a time."""
+    with _PILLOW_LIMIT:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _identify(file: BinaryIO, path: Path) -> Image.Image:
+    """Return an image that is not decoded yet, as ``Image.open`` without its limit."""
+    file.seek(0)
+    start = file.read(16)
+    for initialize in (Image.preinit, Image.init):  # common formats first
+        initialize()
+        for name in Image.ID:
+            factory, accepts = Image.OPEN[name]
+            accepted = accepts is None or accepts(start)
+            if not accepted or isinstance(accepted, str):
+                continue
+            file.seek(0)
+            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+                return factory(file, str(path))
+    raise ValueError("its format is unknown")
 
 
 def stem(path: str | Path, folder: Path) -> str:
