@@ -1,6 +1,7 @@
 # make demo: train on generated scenes, with and without unlabeled images
 # make check: lint, types, import order and the fast tests
 # make test: make check and the slow tests
+# make test-minimum: the fast tests with the lowest versions that pyproject.toml allows
 # make docs: build the documentation into site/; warnings are errors
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := .venv/bin
 # two tests at a time or more, one thread each
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo check test docs clean
+.PHONY: demo check test test-minimum docs clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -32,8 +33,17 @@ check: .venv/installed-dev
 test: check
 	$(PYTEST) -m slow
 
+.venv-minimum/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-minimum
+	$(PYTHON) tests/minimum_versions.py > .venv-minimum/constraints.txt
+	.venv-minimum/bin/python -m pip install --quiet --constraint .venv-minimum/constraints.txt --editable '.[export]' hypothesis pytest pytest-xdist
+	touch $@
+
+test-minimum: .venv-minimum/installed
+	OMP_NUM_THREADS=1 .venv-minimum/bin/python -m pytest -m "not slow" --ignore tests/docs --ignore tests/notebooks
+
 docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf .venv demo site
+	rm -rf .venv .venv-minimum demo site
