@@ -77,7 +77,7 @@ def _describe(output: Any) -> str:
         keys = ", ".join(map(str, output)) or "none"
         hint = ""
         if "masks_queries_logits" in output:
-            hint = "; docs/python.md shows a wrapper for mask queries"
+            hint = "; docs/networks.md shows a wrapper for mask queries"
         return f"{kind} with keys {keys}{hint}"
     if isinstance(output, (tuple, list)):
         return (

@@ -30,7 +30,7 @@ def test_logits_are_found_in_every_kind_of_output(output: Any) -> None:
     ("output", "message"),
     [
         ({"masks": values()}, "got dict with keys masks$"),
-        ({"class_queries_logits": 0, "masks_queries_logits": 0}, r"docs/python\.md"),
+        ({"class_queries_logits": 0, "masks_queries_logits": 0}, r"docs/networks\.md"),
         ((), "got tuple of none"),
         ([torch.zeros(3), values()], "got list of Tensor, Tensor"),
         (torch.zeros(2, 5), r"got a tensor of shape \(2, 5\)"),
