@@ -42,8 +42,11 @@ def to_picture(
 ) -> NDArray[np.uint8]:
     """Undo the normalization of one image.
 
+    Of one or two channels the first is shown in gray, of more the first three in red,
+    green and blue.
+
     Args:
-        image: Normalized image, float ``(3, H, W)``.
+        image: Normalized image, float ``(C, H, W)``.
         mean: Mean with which it was normalized, per channel in [0, 1].
         std: Standard deviation with which it was normalized, per channel in (0, 1].
 
@@ -52,7 +55,8 @@ def to_picture(
     """
     channels = image.cpu().float() * torch.tensor(std)[:, None, None]
     pixels = (channels + torch.tensor(mean)[:, None, None]).clamp(0, 1)
-    return (pixels * 255).round().byte().permute(1, 2, 0).numpy()
+    shown = pixels[[0, 1, 2] if len(pixels) >= 3 else [0, 0, 0]]
+    return (shown * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def to_colors(

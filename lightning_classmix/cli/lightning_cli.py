@@ -28,8 +28,12 @@ from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.modules.supervised import Supervised
 
 _Callback = TypeVar("_Callback", bound=Callback)
-_DEFAULTS = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
-_LINKED = ("num_classes", "class_names", "palette", "mean", "std")
+_DEFAULTS: dict[str, Any] = {
+    "in_channels": 3,
+    "mean": IMAGENET_MEAN,
+    "std": IMAGENET_STD,
+}
+_LINKED = ("num_classes", "class_names", "palette", "in_channels", "mean", "std")
 
 
 class ClassMixCLI(LightningCLI):
@@ -198,7 +202,7 @@ class ClassMixCLI(LightningCLI):
         value = getattr(data, name, None)
         if value is None:
             value = self._model_argument(name)
-        if value is None and name in ("mean", "std"):
+        if value is None and name in _DEFAULTS:
             return _DEFAULTS[name]
         if value is None and name == "num_classes":
             raise ValueError(

@@ -1,9 +1,9 @@
 """Base class with the evaluation sets and class information of a data module."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
@@ -11,9 +11,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightning_classmix.datamodules.loaders import evaluation_loader
 from lightning_classmix.datamodules.reproduction import DataReproduction
+from lightning_classmix.datasets.pixel_range import SAMPLE, estimate_range
 from lightning_classmix.datasets.preprocessing import Preprocessing
+from lightning_classmix.datasets.samples import Source, sample_images
 from lightning_classmix.datasets.transforms import Transform
-from lightning_classmix.datasets.views import EvaluationView, PredictionView, Source
+from lightning_classmix.datasets.views import EvaluationView, PredictionView
 from lightning_classmix.ops.ranges import check_ranges
 
 
@@ -25,6 +27,8 @@ class EvaluationDataModule(LightningDataModule):
         test: Test dataset of (image, label).
         predict: Dataset of images, or of dicts with ``image`` and ``name``.
         preprocessing: Resizing and normalization of the images.
+        value_range: Pixel values that become 0 and 1; ``auto`` estimates them; None
+            uses the range of the pixel type.
         reproduction: Settings that only serve to reproduce published results.
         val_batch_size: Number of images in a batch of validation and test.
         num_workers: Number of worker processes of each loader.
@@ -44,6 +48,7 @@ class EvaluationDataModule(LightningDataModule):
         test: Source | None,
         predict: Source | None,
         preprocessing: Preprocessing,
+        value_range: tuple[float, float] | Literal["auto"] | None,
         reproduction: DataReproduction | None,
         val_batch_size: int,
         num_workers: int,
@@ -56,7 +61,9 @@ class EvaluationDataModule(LightningDataModule):
         self.val = val
         self.test = test
         self.predict = predict
-        self.preprocessing = preprocessing
+        given = None if value_range == "auto" else value_range
+        self.preprocessing = replace(preprocessing, value_range=given)
+        self._estimated_range = value_range == "auto"
         if isinstance(reproduction, dict):  # as a checkpoint holds it
             reproduction = DataReproduction(**reproduction)
         self.reproduction = reproduction or DataReproduction()
@@ -94,6 +101,11 @@ class EvaluationDataModule(LightningDataModule):
         return self.preprocessing.std
 
     @property
+    def value_range(self) -> tuple[float, float] | None:
+        """Pixel values that become 0 and 1; None for the range of the pixel type."""
+        return self.preprocessing.value_range
+
+    @property
     def num_classes(self) -> int | None:
         """Number of classes, C."""
         return self._num_classes
@@ -107,6 +119,20 @@ class EvaluationDataModule(LightningDataModule):
     def palette(self) -> Sequence[tuple[int, int, int]] | None:
         """Colors of the classes, RGB in [0, 255]."""
         return self._palette
+
+    def resolve_value_range(self, images: Source) -> None:
+        """Replace ``value_range="auto"`` by percentiles of the images; report them."""
+        if not self._estimated_range or self.value_range is not None:
+            return
+        limits = estimate_range(list(sample_images(images, SAMPLE)))
+        self._set_value_range(limits)
+        rank_zero_info(f"value_range is [{limits[0]:g}, {limits[1]:g}]")
+
+    def _set_value_range(self, limits: Sequence[float]) -> None:
+        low, high = limits
+        self.preprocessing = replace(self.preprocessing, value_range=(low, high))
+        if "value_range" in self.hparams:  # so that a checkpoint holds the numbers
+            self.hparams["value_range"] = [low, high]
 
     def setup(self, stage: str) -> None:
         """Check that the dataset of an evaluation stage exists.
@@ -166,3 +192,12 @@ class EvaluationDataModule(LightningDataModule):
             "rank": self.trainer.global_rank,
             "pin_memory": self.trainer.strategy.root_device.type == "cuda",
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the range of the pixels, if it was estimated."""
+        return {"value_range": self.value_range} if self._estimated_range else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore an estimated range of the pixels."""
+        if self._estimated_range and state.get("value_range") is not None:
+            self._set_value_range(state["value_range"])

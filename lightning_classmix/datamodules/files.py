@@ -19,6 +19,7 @@ from lightning_classmix.datasets.label_counts import (
 )
 from lightning_classmix.datasets.label_map import LabelMap
 from lightning_classmix.datasets.pairing import images_in, without_labels
+from lightning_classmix.datasets.preprocessing import fit_normalization
 from lightning_classmix.datasets.splits import (
     SPLIT_FILE,
     check_resumed_split,
@@ -31,6 +32,8 @@ from lightning_classmix.datasets.subsets import (
     subset_size,
 )
 from lightning_classmix.datasets.transforms import plain_pipeline
+
+_WORKERS = min(4, (os.cpu_count() or 1) // 2)
 
 
 class FileDataModule(SemiSupervisedDataModule, ABC):
@@ -49,6 +52,9 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         split: Images that keep their labels, of which ``labeled`` takes the first: the
             name of a published split, such as ``unimatch/1_8``, for Cityscapes and
             Pascal VOC; or the path of a list file. None draws them.
+        in_channels: Number of image channels. With 3, gray images are repeated and
+            alpha channels dropped; otherwise each file must have that many channels or,
+            in a TIFF file, bands.
         predict: Folder of the images to predict; None predicts the unlabeled images,
             or the validation images if there are none.
         seed: Seed for drawing the images that keep their labels.
@@ -66,11 +72,13 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         *,
         labeled: int | float | None = None,
         split: str | Path | None = None,
+        in_channels: int = 3,
         predict: str | Path | None = None,
         seed: int = 0,
         num_workers: int | None = None,
         **kwargs: Any,
     ) -> None:
+        fit_normalization(kwargs, in_channels)
         super().__init__(
             labeled=(),
             unlabeled=None,
@@ -78,10 +86,11 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
             test=None,
             predict=None,
             seed=seed,
-            num_workers=_default_workers() if num_workers is None else num_workers,
+            num_workers=_WORKERS if num_workers is None else num_workers,
             **kwargs,
         )
         self.root = Path(root).expanduser()
+        self.in_channels = in_channels
         self.share = labeled
         self.predict_folder = predict
         self.split = None if split is None else str(split)
@@ -109,7 +118,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         """
         if not self.root.is_dir():
             raise FileNotFoundError(f"root must be a folder, got {self.root}")
-        return self.list_files()
+        return self.list_files().with_channels(self.in_channels)
 
     @property
     def files(self) -> Files:
@@ -174,6 +183,10 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
             FileNotFoundError: If a folder is missing.
             ValueError: If a file has a fault; each such file is named.
         """
+        if self._estimated_range:
+            images, channels = self.listed.labeled.images, self.in_channels
+            files = ImageFiles(images, channels=channels, root=self.root)
+            self.resolve_value_range(files)
         if stage == "fit":
             self._split_training_images()
         if stage in ("fit", "validate"):
@@ -182,7 +195,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
             self.test = self._evaluation_files("test")
         if stage == "predict":
             if self.predict_folder is not None:
-                self.predict = images_in(Path(self.predict_folder))
+                self.predict = images_in(Path(self.predict_folder), self.in_channels)
             else:
                 self.predict = without_labels(self.files.unlabeled or self.files.val)
         super().setup(stage)
@@ -197,7 +210,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         self.labeled = labeled
         self.unlabeled = unlabeled
         if unlabeled is not None:
-            check_first_files(unlabeled)
+            check_first_files(unlabeled, self.value_range)
         self._checked.add("fit")
 
     def _evaluation_files(self, part: Literal["val", "test"]) -> ImageFiles | None:
@@ -214,15 +227,14 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
     def _check(self, part: str, files: ImageFiles) -> None:
         """Raise a ValueError for known faults, and for faults of the first files."""
         raise_faults(self._counts.known_faults(part))
-        check_first_files(files)
+        check_first_files(files, self.value_range)
 
     def train_dataloader(self) -> Any:
         """Return the loader of batches, and write the split to the run's folder."""
         trainer = self.trainer
-        if trainer is not None and trainer.loggers and trainer.log_dir:
-            path = Path(trainer.log_dir) / SPLIT_FILE  # the same on all devices
-            if trainer.is_global_zero:
-                write_split(path, self._labeled_names())
+        folder = trainer.log_dir if trainer and trainer.loggers else None
+        if trainer and folder and trainer.is_global_zero:
+            write_split(Path(folder) / SPLIT_FILE, self._labeled_names())
         return super().train_dataloader()
 
     def _labeled_names(self) -> list[str]:
@@ -242,7 +254,3 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         super().load_state_dict(state)
         if "fit" in self._checked and "split" in state:
             check_resumed_split(state["split"], self._labeled_names())
-
-
-def _default_workers() -> int:
-    return min(4, (os.cpu_count() or 1) // 2)

@@ -1,31 +1,31 @@
 """LightningDataModule that pairs a labeled with an unlabeled dataset."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from lightning.pytorch.utilities import CombinedLoader, rank_zero_warn
+from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_classmix.datamodules.evaluation import EvaluationDataModule
 from lightning_classmix.datamodules.loaders import training_loader
 from lightning_classmix.datamodules.reproduction import DataReproduction
 from lightning_classmix.datamodules.stream_loader import (
-    check_streams,
     is_stream,
     stream_loader,
 )
+from lightning_classmix.datamodules.training_checks import check_training_sets
 from lightning_classmix.datasets.preprocessing import Preprocessing
+from lightning_classmix.datasets.samples import Source
 from lightning_classmix.datasets.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Pipeline,
     Transform,
-    make_pipeline,
-    read_pipeline,
+    load_pipeline,
     training_pipeline,
 )
-from lightning_classmix.datasets.views import Source, TrainingView
+from lightning_classmix.datasets.views import TrainingView
 from lightning_classmix.ops.ranges import check_ranges
 
 
@@ -64,6 +64,9 @@ class SemiSupervisedDataModule(EvaluationDataModule):
             than 1 or 3 channels get none either.
         mean: Channel means for normalization, each in [0, 1].
         std: Channel standard deviations for normalization, each in (0, 1].
+        value_range: Pixel values that become 0 and 1 before the normalization, for
+            images of more than 8 bits; ``auto`` for percentiles of a sample of the
+            images; None for the range of the pixel type, [0, 65535] for 16 bits.
         batch_size: Number of labeled images in a batch.
         unlabeled_batch_size: Number of unlabeled images in a batch, at least 2; None
             uses ``batch_size``.
@@ -108,6 +111,7 @@ class SemiSupervisedDataModule(EvaluationDataModule):
         jitter: float = 0.25,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        value_range: tuple[float, float] | Literal["auto"] | None = None,
         batch_size: int = 4,
         unlabeled_batch_size: int | None = None,
         val_batch_size: int = 1,
@@ -124,6 +128,7 @@ class SemiSupervisedDataModule(EvaluationDataModule):
             test=test,
             predict=predict,
             preprocessing=Preprocessing(size, tuple(mean), tuple(std)),
+            value_range=value_range,
             reproduction=reproduction,
             val_batch_size=val_batch_size,
             num_workers=num_workers,
@@ -140,13 +145,9 @@ class SemiSupervisedDataModule(EvaluationDataModule):
         )
         if scale[0] > scale[1]:
             raise ValueError(f"scale must be 0 < smallest <= largest, got {scale}")
-        if isinstance(transform, str):
-            transform = read_pipeline(transform)
-        elif isinstance(transform, dict):
-            transform = make_pipeline(transform)
         self.labeled = labeled
         self.unlabeled: Any = unlabeled
-        self.transform: Pipeline | None = transform
+        self.transform = load_pipeline(transform)
         self.crop = crop
         self.scale = scale
         self.flip = flip
@@ -168,34 +169,21 @@ class SemiSupervisedDataModule(EvaluationDataModule):
     def setup(self, stage: str) -> None:
         """Check the datasets of a stage, and share the base seed between ranks."""
         super().setup(stage)
+        self.resolve_value_range(self.labeled)
         if str(getattr(stage, "value", stage)) != "fit":
             return
-        check_streams(self.labeled, self.unlabeled, self.steps_per_epoch)
-        if not len(self.labeled):
-            raise ValueError("labeled must hold at least 1 image, got 0")
-        counted = self.unlabeled is not None and not is_stream(self.unlabeled)
-        if counted and len(self.unlabeled) < 2:
-            raise ValueError(
-                f"unlabeled must hold at least 2 images, got {len(self.unlabeled)};"
-                " use Supervised for no unlabeled images"
-            )
-        self._warn_of_repeats("labeled", self.labeled, self.batch_size)
-        if counted:
-            self._warn_of_repeats(
-                "unlabeled", self.unlabeled, self.unlabeled_batch_size
-            )
+        check_training_sets(
+            self.labeled,
+            self.unlabeled,
+            self.batch_size,
+            self.unlabeled_batch_size,
+            self.steps_per_epoch,
+        )
         # A checkpoint that is resumed has its own seed, which is read after this.
         seed = torch.initial_seed()
         self._base_seed = (
             self.trainer.strategy.broadcast(seed) if self.trainer else seed
         )
-
-    def _warn_of_repeats(self, name: str, source: Source, batch_size: int) -> None:
-        if len(source) < batch_size:
-            rank_zero_warn(
-                f"{name} holds {len(source)} images for batches of {batch_size}:"
-                " images repeat within a batch, augmented anew"
-            )
 
     def train_dataloader(self) -> CombinedLoader:
         """Return the loader of training batches."""
@@ -260,9 +248,10 @@ class SemiSupervisedDataModule(EvaluationDataModule):
         return self._base_seed
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the base seed, which a resumed run must share."""
-        return {"base_seed": self._base_seed}
+        """Return the base seed and the range of the pixels."""
+        return super().state_dict() | {"base_seed": self._base_seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the base seed."""
+        """Restore the base seed, and an estimated range of the pixels."""
+        super().load_state_dict(state)
         self._base_seed = state["base_seed"]

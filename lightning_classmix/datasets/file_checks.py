@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
@@ -12,6 +13,7 @@ from lightning_classmix.datasets.image_io import raise_faults
 from lightning_classmix.datasets.label_map import LabelMap, count_values
 from lightning_classmix.datasets.palettes import palette_conflicts
 from lightning_classmix.datasets.parallel import parallel_map
+from lightning_classmix.datasets.pixel_range import check_pixel_range, range_warning
 from lightning_classmix.ops import VOID
 
 CHECKED_UNLABELED = 100
@@ -20,46 +22,56 @@ CHECKED = 1000
 """Number of labeled images of a set that are read completely before the first step."""
 
 
-def check_first_files(files: ImageFiles) -> None:
+def check_first_files(
+    files: ImageFiles, value_range: tuple[float, float] | None = None
+) -> None:
     """Read the first images as training does: all of a small set, some of a large one.
 
-    Warn if labels contain nothing but class 0 and void, or the same class only.
+    Warn if labels contain nothing but class 0 and void, or the same class only, and if
+    images of 16 bits use few of their levels.
+
+    Args:
+        files: Images, with or without labels.
+        value_range: Pixel values that become 0 and 1; None for those of the type.
 
     Raises:
         ValueError: If an image cannot be read, differs in size from its label, or has a
             raw value without a class, or if palettes contradict each other; all such
             files are named.
     """
-    if files.labels is None or files.label_map is None:
-        count = min(len(files), CHECKED_UNLABELED)
-        read = parallel_map(lambda i: _fault(files, i), range(count), "Checking images")
-        raise_faults(fault for fault in read if fault)
-        return
-    label_map, paths = files.label_map, files.labels
+    largest: list[tuple[int, Path]] = []
+
+    def check_image(image: NDArray[Any], path: Path) -> None:
+        if value_range is None:
+            check_pixel_range(image, f" in {path}")
+            if image.dtype == np.uint16:
+                largest.append((int(image.max()), path))
 
     def check(index: int) -> tuple[str | None, NDArray[np.int64]]:
+        nothing = np.empty(0, np.int64)
         try:
-            _, label = files.read(index)
-            label_map(label, paths[index])
+            if files.labels is None or files.label_map is None:
+                check_image(files.read_image(index), files.images[index])
+                return None, nothing
+            image, label = files.read(index)
+            check_image(image, files.images[index])
+            files.label_map(label, files.labels[index])
         except (ValueError, OSError) as error:
-            return str(error), np.empty(0, np.int64)
+            return str(error), nothing
         return None, count_values(label)[0]
 
-    results = parallel_map(check, range(min(len(files), CHECKED)), "Checking images")
+    count = CHECKED_UNLABELED if files.labels is None else CHECKED
+    results = parallel_map(check, range(min(len(files), count)), "Checking images")
     raise_faults(fault for fault, _ in results if fault)
-    values = [(paths[index], values) for index, (_, values) in enumerate(results)]
-    raise_faults(palette_conflicts(values, label_map))
-    classes = [(path, {*label_map.look_up(v).tolist()}) for path, v in values]
-    for message in label_warnings(classes, label_map):
+    messages = [range_warning(largest)]
+    if files.labels is not None and files.label_map is not None:
+        paths, label_map = files.labels, files.label_map
+        values = [(paths[index], values) for index, (_, values) in enumerate(results)]
+        raise_faults(palette_conflicts(values, label_map))
+        classes = [(path, {*label_map.look_up(v).tolist()}) for path, v in values]
+        messages += label_warnings(classes, label_map)
+    for message in filter(None, messages):
         rank_zero_warn(message)
-
-
-def _fault(files: ImageFiles, index: int) -> str | None:
-    try:
-        files[index]
-    except (ValueError, OSError) as error:
-        return str(error)
-    return None
 
 
 def label_warnings(

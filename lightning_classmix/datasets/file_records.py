@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.image_io import read_image
+from lightning_classmix.datasets.image_reading import file_channels
 from lightning_classmix.datasets.label_counts import LabelCounts, stack_counts
 from lightning_classmix.datasets.label_map import count_values
 from lightning_classmix.datasets.parallel import parallel_map
+from lightning_classmix.datasets.pixel_range import check_pixel_range
 
 
 class FileRecord(NamedTuple):
@@ -24,34 +24,45 @@ class FileRecord(NamedTuple):
     size: tuple[int, int] | None
     """Height and width in pixels, after EXIF rotation."""
     channels: str | None
-    """Pillow's mode of the image file, such as ``RGB``."""
+    """Pillow's mode of the image file, such as ``RGB``, or the bands of a TIFF file."""
     digest: bytes | None
-    """Hash of the RGB pixels, after EXIF rotation."""
+    """Hash of the pixels, after EXIF rotation."""
+    dropped: int
+    """Number of channels of the file that are not used, such as alpha."""
+    largest: int | None
+    """Largest pixel value of an image of 16 bits; None for other images."""
     counts: tuple[NDArray[np.int64], NDArray[np.int64]]
     """Raw values of the label, and number of pixels of each."""
     faults: list[str]
     """Error messages, each with the name of a file."""
 
 
-def read_records(files: ImageFiles, name: str) -> list[FileRecord]:
+def read_records(
+    files: ImageFiles, name: str, value_range: tuple[float, float] | None = None
+) -> list[FileRecord]:
     """Read all images and labels of a set once.
 
     Args:
         files: Images, with or without labels.
         name: Name of the set, shown beside the progress bar.
+        value_range: Pixel values that become 0 and 1; None for those of the type.
     """
 
     def read(index: int) -> FileRecord:
         path, faults = files.images[index], list[str]()
-        size = channels = digest = None
+        size = channels = digest = largest = None
+        dropped = 0
         counts = (np.empty(0, np.int64), np.empty(0, np.int64))
         try:
-            image = read_image(path)
-            with Image.open(path) as raw:
-                channels = raw.mode
-            size = (image.height, image.width)
-            pixels = repr(size).encode() + image.tobytes()
+            image = files.read_image(index)
+            channels, bands = file_channels(path)
+            if value_range is None:
+                check_pixel_range(image, f" in {path}")
+            size = (image.shape[0], image.shape[1])
+            pixels = repr((image.shape, image.dtype)).encode() + image.tobytes()
             digest = hashlib.blake2b(pixels, digest_size=16).digest()
+            dropped = max(0, bands - files.channels)
+            largest = int(image.max()) if image.dtype == np.uint16 else None
         except (ValueError, OSError) as error:
             faults.append(str(error))
         try:
@@ -59,10 +70,12 @@ def read_records(files: ImageFiles, name: str) -> list[FileRecord]:
                 label = files.raw_label(index)
                 counts = count_values(label)
                 if size is not None:
-                    files.check_size(index, size[::-1], label.values.shape)
+                    files.check_size(index, size, label.values.shape)
         except (ValueError, OSError) as error:
             faults.append(str(error))
-        return FileRecord(path, size, channels, digest, counts, faults)
+        return FileRecord(
+            path, size, channels, digest, dropped, largest, counts, faults
+        )
 
     return parallel_map(read, range(len(files)), f"Reading {name}")
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from lightning_classmix.datasets.image_io import read_image, stem
+from lightning_classmix.datasets.image_io import stem
+from lightning_classmix.datasets.image_reading import read_image
 from lightning_classmix.datasets.label_map import LabelMap
 from lightning_classmix.datasets.label_reading import RawLabel, read_label
 from lightning_classmix.datasets.paths import Paths
@@ -20,6 +21,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         images: Paths of the images.
         labels: Paths of their labels, in the same order; None for unlabeled images.
         label_map: Class of each raw value in the labels; None keeps raw values.
+        channels: Number of image channels, C.
         root: Folder that the names of the images are relative to.
 
     Raises:
@@ -32,6 +34,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         labels: Iterable[str | Path] | None = None,
         *,
         label_map: LabelMap | None = None,
+        channels: int = 3,
         root: Path,
     ) -> None:
         self.images = images if isinstance(images, Paths) else Paths(images)
@@ -42,7 +45,10 @@ class ImageFiles(Dataset[dict[str, Any]]):
                 f"labels must be as many as images, got {len(labels)} labels for"
                 f" {len(self.images)} images"
             )
-        self.labels, self.label_map, self.root = labels, label_map, root
+        self.labels = labels
+        self.label_map = label_map
+        self.channels = channels
+        self.root = root
 
     def __len__(self) -> int:
         return len(self.images)
@@ -56,7 +62,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         return [stem(path, self.root) for path in self.images.strings()]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``image``, RGB, ``name``, and ``label``, uint8 ``(H, W)``, if any.
+        """Return ``image`` ``(H, W, C)``, ``name``, any ``label``, uint8 ``(H, W)``.
 
         Raises:
             FileNotFoundError: If a file is missing.
@@ -64,22 +70,26 @@ class ImageFiles(Dataset[dict[str, Any]]):
                 raw value has no class; the file is named.
         """
         if self.labels is None:
-            return {"image": read_image(self.images[index]), "name": self.name(index)}
+            return {"image": self.read_image(index), "name": self.name(index)}
         image, raw = self.read(index)
         label: Any = raw.values
         if self.label_map is not None:
             label = self.label_map(raw, self.labels[index])
         return {"image": image, "label": label, "name": self.name(index)}
 
-    def read(self, index: int) -> tuple[Image.Image, RawLabel]:
+    def read_image(self, index: int) -> NDArray[Any]:
+        """Return an image at the precision of its file, ``(H, W, C)``."""
+        return read_image(self.images[index], self.channels)
+
+    def read(self, index: int) -> tuple[NDArray[Any], RawLabel]:
         """Return an image and the raw values of its label.
 
         Raises:
             FileNotFoundError: If a file is missing.
             ValueError: If a file cannot be read, or image and label differ in size.
         """
-        image, raw = read_image(self.images[index]), self.raw_label(index)
-        self.check_size(index, image.size, raw.values.shape)
+        image, raw = self.read_image(index), self.raw_label(index)
+        self.check_size(index, image.shape, raw.values.shape)
         return image, raw
 
     def raw_label(self, index: int) -> RawLabel:
@@ -95,13 +105,13 @@ class ImageFiles(Dataset[dict[str, Any]]):
 
         Args:
             index: Index of the image.
-            image: Width and height of the image.
+            image: Height and width of the image.
             label: Height and width of its label.
 
         Raises:
             ValueError: If they differ; both files are named.
         """
-        width, height = image
+        height, width = image[:2]
         rows, columns = label
         if (height, width) == (rows, columns):
             return
@@ -121,6 +131,17 @@ class ImageFiles(Dataset[dict[str, Any]]):
             self.images.take(indices),
             None if self.labels is None else self.labels.take(indices),
             label_map=label_map,
+            channels=self.channels,
+            root=self.root,
+        )
+
+    def with_channels(self, channels: int) -> "ImageFiles":
+        """Return the same files, read with another number of channels."""
+        return ImageFiles(
+            self.images,
+            self.labels,
+            label_map=self.label_map,
+            channels=channels,
             root=self.root,
         )
 
@@ -134,3 +155,12 @@ class Files(NamedTuple):
     test: ImageFiles | None = None
     faults: Sequence[str] = ()
     """Error messages, each with the name of a file, such as of missing labels."""
+
+    def with_channels(self, channels: int) -> "Files":
+        """Return the same files, read with another number of channels."""
+        unlabeled, val, test = (
+            None if part is None else part.with_channels(channels)
+            for part in (self.unlabeled, self.val, self.test)
+        )
+        labeled = self.labeled.with_channels(channels)
+        return self._replace(labeled=labeled, unlabeled=unlabeled, val=val, test=test)

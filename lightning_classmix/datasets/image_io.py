@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from lightning_classmix.datasets.paths import Paths
 
@@ -61,26 +60,12 @@ def _is_loop(folder: str) -> bool:
     return Path(parent).is_relative_to(os.path.realpath(folder))
 
 
-def read_image(path: Path) -> Image.Image:
-    """Read an image as upright RGB of 8 bits a channel.
-
-    Of 16 bits the upper 8 are kept; transparency is left out.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read to its end, or has numbers of another kind.
-    """
-    image = ImageOps.exif_transpose(open_image(path))
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(
-            f"an image must have 8 or 16 bits a channel, got mode {image.mode} in"
-            f" {path}"
-        )
-    if image.mode == "P":
-        image.info.pop("transparency", None)  # which Pillow would warn of
-    return image.convert("RGB")
+def png_header(path: Path) -> tuple[int, int] | None:
+    """Return bits per channel and color type of a PNG file; None for other files."""
+    with path.open("rb") as file:
+        start = file.read(26)
+    is_png = start[:8] == b"\x89PNG\r\n\x1a\n" and len(start) == 26
+    return (start[24], start[25]) if is_png else None
 
 
 def open_image(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:

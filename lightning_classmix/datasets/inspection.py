@@ -18,6 +18,7 @@ from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.label_counts import LabelCounts
 from lightning_classmix.datasets.label_map import LabelMap
 from lightning_classmix.datasets.palettes import palette_conflicts
+from lightning_classmix.datasets.pixel_range import range_warning
 from lightning_classmix.ops import VOID
 
 _SETS = ("labeled", "unlabeled", "val", "test")
@@ -27,6 +28,11 @@ class InspectedData(Protocol):
     """The part of `FileDataModule` that the inspection uses."""
 
     split: str | None
+
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """Pixel values that become 0 and 1; None for those of the type."""
+        ...
 
     @property
     def listed(self) -> Files:
@@ -74,7 +80,10 @@ def inspect_dataset(data: InspectedData) -> Inspection:
         files = data.listed
         found = {name: getattr(files, name) for name in _SETS}
         sets = {name: part for name, part in found.items() if part is not None}
-        records = {name: read_records(part, name) for name, part in sets.items()}
+        records = {
+            name: read_records(part, name, data.value_range)
+            for name, part in sets.items()
+        }
         labeled = {name: part for name, part in sets.items() if part.labels is not None}
         counts = {name: label_counts(records[name]) for name in labeled}
         faults = [*files.faults]
@@ -82,11 +91,11 @@ def inspect_dataset(data: InspectedData) -> Inspection:
             faults += [fault for record in part for fault in record.faults]
 
         table = _class_table(data, counts, faults)
-        label_messages: list[str] = []
+        messages = image_warnings(records, data.value_range)
         if table is not None:
             for name, part in labeled.items():
                 faults += _label_faults(records[name], part, table.label_map)
-            label_messages = _label_warnings(records, labeled, table.label_map)
+            messages += _label_warnings(records, labeled, table.label_map)
         records = _divide_labeled(data, counts, records, faults)
     classes: dict[str, ClassStatistics] = {}
     if table is not None:
@@ -100,8 +109,29 @@ def inspect_dataset(data: InspectedData) -> Inspection:
         _duplicates(records),
         faults,
         [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
-        + label_messages,
+        + messages,
     )
+
+
+def image_warnings(
+    records: Mapping[str, Sequence[FileRecord]],
+    value_range: tuple[float, float] | None,
+) -> list[str]:
+    """Return warnings of dropped channels, and of 16-bit images with few levels."""
+    messages = []
+    images = [record for part in records.values() for record in part]
+    dropped = [record for record in images if record.dropped]
+    if dropped:
+        first = dropped[0]
+        messages.append(
+            f"{len(dropped)} images have channels that are dropped, such as"
+            f" {first.channels} in {first.path}; in_channels reads all of them"
+        )
+    if value_range is None:
+        largest = [(r.largest, r.path) for r in images if r.largest is not None]
+        warning = range_warning(largest)
+        messages += [warning] if warning else []
+    return messages
 
 
 def _class_table(

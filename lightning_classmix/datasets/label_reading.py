@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lightning_classmix.datasets.image_io import open_image
+from lightning_classmix.datasets.image_io import open_image, png_header
 from lightning_classmix.datasets.raw_values import COLOR, few_bits_values, index_values
 
 
@@ -49,7 +49,7 @@ def read_label(path: Path) -> RawLabel:
         return RawLabel(np.asarray(image.getchannel(0)), _palette_codes(image))
     if mode in ("L", "LA", "1"):
         values = np.asarray(image.getchannel(0)).astype(np.uint8)
-        bits = 1 if mode == "1" else _bits(path)
+        bits = 1 if mode == "1" else (png_header(path) or (8, 0))[0]
         if bits < 8:  # Pillow stretches values of 2 and 4 bits to 8 bits
             values = values // {2: 85, 4: 17}.get(bits, 1)
             return RawLabel(values, few_bits_values(bits))
@@ -97,10 +97,3 @@ def _whole_numbers(values: NDArray[np.generic], path: Path) -> NDArray[np.intege
     if values.min(initial=0) >= 0 and values.max(initial=0) <= np.iinfo(np.uint16).max:
         return values.astype(np.uint16)
     return values.astype(np.int64)
-
-
-def _bits(path: Path) -> int:
-    """Return the number of bits of a value in a PNG file; 8 for other files."""
-    with path.open("rb") as file:
-        start = file.read(25)
-    return start[24] if start[:8] == b"\x89PNG\r\n\x1a\n" else 8

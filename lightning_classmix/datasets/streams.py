@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from lightning_classmix.datasets.samples import training_sample
 from lightning_classmix.datasets.transforms import Transform
-from lightning_classmix.datasets.views import training_sample
 
 Sharding: TypeAlias = Literal["none", "workers", "all"]
 

@@ -124,4 +124,4 @@ def divide_images(
         )
     if len(unlabeled) < 2:
         return labeled, None
-    return labeled, ImageFiles(unlabeled, root=root)
+    return labeled, ImageFiles(unlabeled, channels=pool.channels, root=root)

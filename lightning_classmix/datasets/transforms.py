@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_classmix.datasets.pixel_range import to_unit_range
 from lightning_classmix.ops import VOID
 
 # Without this, the import asks the network for a newer release.
@@ -25,7 +26,7 @@ Pipeline: TypeAlias = A.BasicTransform | A.BaseCompose
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-_INSIDE = 254  # marks the pixels of the image itself; padding cannot look like it
+_INSIDE = 254  # marks pixels of the image; padding has other values
 
 
 def training_pipeline(
@@ -43,9 +44,9 @@ def training_pipeline(
             smaller; None leaves the image at its size.
         scale: Smallest and largest factor on the image's size before the crop, > 0;
             unused without ``crop``.
-        flip: Mirror every second image.
-        jitter: Largest relative change of brightness, contrast and saturation, made to
-            80 % of the images, in [0, 1]; the hue turns by a fifth of it.
+        flip: Mirror images with probability 0.5.
+        jitter: Largest relative change of brightness, contrast and saturation, applied
+            to 80 % of the images, in [0, 1]; the hue changes by a fifth of it.
         mean: Color of the padding, per channel in [0, 1].
 
     Returns:
@@ -57,7 +58,7 @@ def training_pipeline(
         gray = tuple(255 * channel for channel in mean)
         steps += [
             A.RandomScale(scale_limit=(scale[0] - 1, scale[1] - 1), p=1.0),
-            A.PadIfNeeded(height, width, position="random", fill=gray, fill_mask=VOID),
+            _Pad(height, width, position="random", fill=gray, fill_mask=VOID),
             A.RandomCrop(height, width),
         ]
     if jitter:
@@ -65,6 +66,33 @@ def training_pipeline(
         hue = (-jitter / 5, jitter / 5)
         steps.append(A.ColorJitter(strength, strength, strength, hue, p=0.8))
     return A.Compose(steps)
+
+
+class _Pad(A.PadIfNeeded):  # type: ignore[misc]
+    """Padding by a ``fill`` in [0, 255] for any type and number of channels."""
+
+    def apply(
+        self,
+        img: NDArray[Any],
+        pad_top: int,
+        pad_bottom: int,
+        pad_left: int,
+        pad_right: int,
+        **params: Any,
+    ) -> NDArray[Any]:
+        """Pad an image."""
+        if img.dtype == np.uint8 and img.shape[2] <= 4:
+            padded: NDArray[Any] = super().apply(
+                img, pad_top, pad_bottom, pad_left, pad_right, **params
+            )
+            return padded
+        fill = np.array(self.fill) / (1 if img.dtype == np.uint8 else 255)
+        height, width, channels = img.shape
+        shape = (height + pad_top + pad_bottom, width + pad_left + pad_right, channels)
+        result = np.empty(shape, img.dtype)
+        result[:] = fill.round() if img.dtype == np.uint8 else fill
+        result[pad_top : pad_top + height, pad_left : pad_left + width] = img
+        return result
 
 
 def read_pipeline(path: str) -> Pipeline:
@@ -79,7 +107,7 @@ def read_pipeline(path: str) -> Pipeline:
     form = "json" if path.endswith(".json") else "yaml"
     try:
         pipeline: Pipeline = A.load(path, data_format=form)
-    except Exception as error:  # whatever the constructors of its steps raise
+    except Exception as error:  # the constructors of its steps may raise anything
         raise ValueError(
             f"transform must be a file of albumentations.save, got {path}:"
             f" {type(error).__name__} {error}"
@@ -87,30 +115,37 @@ def read_pipeline(path: str) -> Pipeline:
     return pipeline
 
 
+def load_pipeline(transform: Pipeline | dict[str, Any] | str | None) -> Pipeline | None:
+    """Return a pipeline that is given as such, as a dict or as the path of a file."""
+    if isinstance(transform, str):
+        return read_pipeline(transform)
+    return make_pipeline(transform) if isinstance(transform, dict) else transform
+
+
 def plain_pipeline(pipeline: Pipeline) -> dict[str, Any] | None:
-    """Return a pipeline as plain values; None if it holds steps of one's own."""
+    """Return a pipeline as plain values; None if it has steps of other packages."""
     try:
         values: dict[str, Any] = copy.deepcopy(A.to_dict(pipeline))
     except (NotImplementedError, ValueError):
         return None
-    # Steps of albumentations go by their bare names, others by their modules too.
+    # Steps of albumentations have bare names, others the names of their modules too.
     own = re.search(r"'__class_fullname__': '[^']*\.", str(values))
     return None if own else values
 
 
 def make_pipeline(values: dict[str, Any]) -> Pipeline:
-    """Return the pipeline of what ``albumentations.to_dict`` says of one.
+    """Return the pipeline of a dict of ``albumentations.to_dict``.
 
     Raises:
-        ValueError: If it says nothing of one.
+        ValueError: If the dict is not such a dict.
     """
     try:
-        with warnings.catch_warnings():  # of what to_dict itself has said
+        with warnings.catch_warnings():  # to_dict has warned before
             warnings.simplefilter("ignore", UserWarning)
             pipeline: Pipeline = A.from_dict(values)
-    except Exception as error:  # whatever the constructors of its steps raise
+    except Exception as error:  # the constructors of its steps may raise anything
         raise ValueError(
-            f"transform must be what albumentations.to_dict says, got {values}"
+            f"transform must be a dict of albumentations.to_dict, got {values}"
         ) from error
     return pipeline
 
@@ -119,12 +154,14 @@ class Transform:
     """Resize, augment and normalize one image, with its label, from one seed.
 
     Args:
-        pipeline: An albumentations transform or pipeline that yields uint8 images;
-            None for no augmentation. Pixels that it pads become void, whatever its
-            ``fill_mask``.
-        size: Height and width that the image is resized to first; None leaves it.
-        mean: Mean of the channels, each in [0, 1].
-        std: Spread of the channels, each in (0, 1].
+        pipeline: An albumentations transform or pipeline; None for no augmentation. It
+            gets uint8 images, or float32 images in [0, 1] if the pixels have more than
+            8 bits, and must yield the same type. Padded pixels become void, whatever
+            its ``fill_mask``.
+        size: Height and width to which images are resized first; None keeps the size.
+        mean: Channel means, each in [0, 1].
+        std: Channel standard deviations, each in (0, 1].
+        value_range: Pixel values that become 0 and 1; None for the range of the type.
         mark_padding: Whether padded pixels are not ``valid``; in labels they are void
             in any case.
     """
@@ -136,6 +173,7 @@ class Transform:
         size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        value_range: tuple[float, float] | None = None,
         mark_padding: bool = True,
     ) -> None:
         steps: list[Pipeline] = []
@@ -147,11 +185,13 @@ class Transform:
             steps, additional_targets={"label": "mask", "inside": "mask"}
         )
         self._normalize = A.Normalize(tuple(mean), tuple(std))
+        self._normalize_unit = A.Normalize(tuple(mean), tuple(std), max_pixel_value=1)
+        self._value_range = value_range
         self._mark_padding = mark_padding
 
     def __call__(
         self,
-        image: NDArray[np.uint8],
+        image: NDArray[Any],
         label: NDArray[np.uint8] | None = None,
         *,
         seed: int = 0,
@@ -159,9 +199,10 @@ class Transform:
         """Transform one image.
 
         Args:
-            image: uint8 ``(H, W, C)`` in [0, 255].
+            image: Pixels, uint8, uint16, or another type with a ``value_range``,
+                ``(H, W, C)``.
             label: Class per pixel or 255, uint8 ``(H, W)``.
-            seed: Decides every random choice.
+            seed: Seed of every random choice.
 
         Returns:
             ``image``, normalized float32 ``(C, H', W')``; ``valid``, bool ``(H', W')``,
@@ -169,26 +210,32 @@ class Transform:
             ``(H', W')``, 255 where padded.
 
         Raises:
-            ValueError: If the pipeline yields anything but uint8 images.
+            ValueError: If the pipeline changes the type of the image, or pixels are out
+                of the range of their type.
         """
         self._pipeline.set_random_seed(seed % 2**32)
+        pixels = to_unit_range(image, self._value_range)
         targets: dict[str, Any] = {
-            "image": image,
+            "image": pixels,
             "inside": np.full(image.shape[:2], _INSIDE, np.uint8),
         }
         if label is not None:
             targets["label"] = label
         with warnings.catch_warnings():
-            # Shapes may differ from call to call; that is what crops are for.
+            # Image sizes may differ between calls.
             warnings.filterwarnings("ignore", category=UserWarning, module="albu")
             out = self._pipeline(**targets)
-        if not isinstance(out["image"], np.ndarray) or out["image"].dtype != np.uint8:
+        result = out["image"]
+        if not isinstance(result, np.ndarray) or result.dtype != pixels.dtype:
             raise ValueError(
-                f"transform must yield uint8 images, got {type(out['image']).__name__}"
-                f" of {out['image'].dtype}; leave out Normalize and ToTensorV2, mean"
-                " and std do that"
+                f"transform must yield {pixels.dtype} images, got"
+                f" {type(result).__name__} of {result.dtype}; leave out Normalize and"
+                " ToTensorV2, mean and std replace them"
             )
-        normal = self._normalize(image=np.ascontiguousarray(out["image"]))["image"]
+        normalize = self._normalize
+        if pixels.dtype == np.float32:
+            normalize, result = self._normalize_unit, result.clip(0, 1)
+        normal = normalize(image=np.ascontiguousarray(result))["image"]
 
         valid = torch.from_numpy(out["inside"] == _INSIDE)
         planes = np.ascontiguousarray(normal.transpose(2, 0, 1), np.float32)

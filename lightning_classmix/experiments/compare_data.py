@@ -11,9 +11,9 @@ from lightning_classmix.datamodules.files import FileDataModule
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
 from lightning_classmix.datasets.image_files import ImageFiles
+from lightning_classmix.datasets.samples import Source
 from lightning_classmix.datasets.splits import write_split
 from lightning_classmix.datasets.subsets import covering_order
-from lightning_classmix.datasets.views import Source
 from lightning_classmix.ops import VOID
 
 HELD_OUT = 40

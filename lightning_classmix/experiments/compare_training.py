@@ -33,6 +33,7 @@ def build_module(run: Run, data: SemiSupervisedDataModule) -> Supervised:
     """
     described = ("num_classes", "class_names", "palette", "mean", "std")
     arguments: dict[str, Any] = {name: getattr(data, name) for name in described}
+    arguments["in_channels"] = len(data.mean)
     arguments |= {"lr": run.lr, **run.setup.shared, **run.method.init_args}
     seed_everything(run.seed, verbose=False)
     return run.method.module_class()(**arguments)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_classmix.colors import default_palette, to_colors
+from lightning_classmix.datasets.pixel_range import to_unit_range
 from lightning_classmix.inference.loading import load_module
 from lightning_classmix.modules.evaluation import EvaluationModule
 from lightning_classmix.modules.prediction import (
@@ -127,8 +128,8 @@ class Predictor:
         """Predict an image, or each image of a list.
 
         Args:
-            image: Path, PIL image, uint8 array ``(H, W, C_in)``, or tensor ``(C_in, H,
-                W)``, uint8 or float in [0, 1]; or a list of these.
+            image: Path, PIL image, uint8 or uint16 array ``(H, W, C_in)``, or tensor
+                ``(C_in, H, W)``, uint8, uint16 or float in [0, 1]; or a list of these.
             probabilities: Return class probabilities.
 
         Returns:
@@ -162,7 +163,8 @@ class Predictor:
         """Blend the class colors over an image, half and half.
 
         Args:
-            image: Image with 1 or 3 channels, as for a prediction.
+            image: Image as for a prediction. Of one or two channels the first is shown
+                in gray, of more the first three in red, green and blue.
             label: Class per pixel or 255, integer ``(H, W)``.
 
         Returns:
@@ -177,10 +179,15 @@ class Predictor:
                 f"label must have the size of the image, {pixels.shape[:2]}, got"
                 f" {tuple(label.shape)}"
             )
+        shown = [0, 1, 2] if pixels.shape[2] >= 3 else [0]
+        limits = self.module.preprocessing.value_range
         picture = np.empty((*pixels.shape[:2], 3), np.uint8)
         for rows in _row_slices(len(pixels)):
             colors = to_colors(label[rows], self.palette)
-            picture[rows] = (pixels[rows].astype(np.uint16) + colors) // 2
+            unit = to_unit_range(pixels[rows][..., shown], limits)
+            if unit.dtype != np.uint8:
+                unit = (unit * 255).round()
+            picture[rows] = (unit.astype(np.uint16) + colors) // 2
         return picture
 
 

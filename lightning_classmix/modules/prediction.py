@@ -13,23 +13,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from lightning_classmix import ops
-from lightning_classmix.datasets.image_io import read_image
+from lightning_classmix.datasets.image_reading import read_image
 
 if TYPE_CHECKING:
     from lightning_classmix.modules.segmentation import SegmentationModule
 
 RawImage: TypeAlias = str | Path | Image.Image | NDArray[Any] | Tensor
-"""A path, a PIL image, a uint8 array ``(H, W, C)``, or a tensor ``(C, H, W)``."""
+"""A path, a PIL image, an array ``(H, W, C)``, or a tensor ``(C, H, W)``."""
 
 Blend: TypeAlias = Literal["uniform", "gaussian"]
 
 
-def to_array(image: RawImage, channels: int) -> NDArray[np.uint8]:
-    """Return the pixels of an image, uint8 ``(H, W, C)``.
+def to_array(image: RawImage, channels: int) -> NDArray[Any]:
+    """Return the pixels of an image, ``(H, W, C)``, at the precision of a file.
 
     Args:
-        image: Path; PIL image; uint8 array ``(H, W, C)``; or tensor ``(C, H, W)``,
-            uint8 or float in [0, 1].
+        image: Path; PIL image; uint8 or uint16 array ``(H, W, C)``; or tensor
+            ``(C, H, W)``, uint8, uint16 or float in [0, 1].
         channels: Number of channels that the network accepts, C.
 
     Raises:
@@ -37,9 +37,14 @@ def to_array(image: RawImage, channels: int) -> NDArray[np.uint8]:
         ValueError: If the shape or the range does not fit.
     """
     if isinstance(image, (str, Path)):
-        image = read_image(Path(image))
+        return read_image(Path(image), channels)
     if isinstance(image, Image.Image):
-        image = np.asarray(image.convert("RGB") if channels == 3 else image)
+        deep = image.mode.startswith("I;16")
+        image = np.asarray(
+            image.convert("RGB") if channels == 3 and not deep else image
+        )
+        if deep:
+            image = np.repeat(image[..., None], channels, axis=2)
     if isinstance(image, Tensor):
         image = image.detach().cpu()
         if image.is_floating_point():
@@ -50,11 +55,11 @@ def to_array(image: RawImage, channels: int) -> NDArray[np.uint8]:
                 )
             image = (image.float() * 255).round().byte()
         image = np.moveaxis(image.numpy(), 0, -1) if image.ndim == 3 else image.numpy()
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+    if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16):
         kind = getattr(image, "dtype", type(image).__name__)
         raise TypeError(
-            "image must be a path, a PIL image, a uint8 array (H, W, C), or a uint8 or"
-            f" float tensor (C, H, W), got {kind}"
+            "image must be a path, a PIL image, a uint8 or uint16 array (H, W, C), or a"
+            f" uint8, uint16 or float tensor (C, H, W), got {kind}"
         )
     if image.ndim == 2 and channels == 1:
         image = image[..., None]
@@ -67,9 +72,9 @@ def to_array(image: RawImage, channels: int) -> NDArray[np.uint8]:
 
 
 def predict_bands(
-    image: NDArray[np.uint8],
+    image: NDArray[Any],
     *,
-    normalize: Callable[[NDArray[np.uint8]], Tensor],
+    normalize: Callable[[NDArray[Any]], Tensor],
     network: Callable[[Tensor], Tensor],
     window: tuple[int, int],
     batch_size: int = 1,
@@ -81,7 +86,7 @@ def predict_bands(
     image width float32 values, beside one batch of windows.
 
     Args:
-        image: Pixels, uint8 ``(H, W, C_in)``.
+        image: Pixels, ``(H, W, C_in)``.
         normalize: Maps pixels to a normalized image, float ``(C_in, h, w)``.
         network: Maps images, float ``(B, C_in, h, w)``, to logits ``(B, C, h, w)``.
         window: Height and width of the windows in pixels.
@@ -169,7 +174,7 @@ def predict_image(
     transform = module.preprocessing.transform()
     window = window or module.window
 
-    def normalize(crop: NDArray[np.uint8]) -> Tensor:
+    def normalize(crop: NDArray[Any]) -> Tensor:
         return transform(crop)["image"].to(module.device)
 
     if window is None or module.preprocessing.size is not None:

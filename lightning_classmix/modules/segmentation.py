@@ -101,6 +101,12 @@ class SegmentationModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Take the preprocessing of the data."""
         data = getattr(self.trainer, "datamodule", None)
+        channels = getattr(data, "in_channels", self.in_channels)
+        if channels != self.in_channels:
+            raise ValueError(
+                f"in_channels must be that of the data, {channels}, got"
+                f" {self.in_channels}"
+            )
         names = [field.name for field in fields(Preprocessing)]
         given = {name: getattr(data, name, None) for name in names}
         known = {name: value for name, value in given.items() if value is not None}

@@ -11,9 +11,9 @@ from lightning_classmix.datasets.image_io import (
     IMAGE_SUFFIXES,
     list_images,
     raise_faults,
-    read_image,
     stem,
 )
+from lightning_classmix.datasets.image_reading import read_image
 from lightning_classmix.datasets.label_reading import read_label
 from tests.images import save_pair, write_png
 
@@ -23,8 +23,8 @@ PALETTE = [part for value in range(256) for part in (255 - value, value, value /
 
 def pixels(path: Path) -> NDArray[np.uint8]:
     image = read_image(path)
-    assert image.mode == "RGB"
-    return np.asarray(image)
+    assert image.shape[2] == 3
+    return image
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1"])
@@ -62,14 +62,14 @@ def test_cmyk_images_come_as_rgb(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gray.png", "gray.tif"])
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
-def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path, name: str, order: str) -> None:
+def test_16_bits_are_kept(tmp_path: Path, name: str, order: str) -> None:
     values = np.array([[0, 255, 256, 511], [4660, 32768, 65280, 65535]], np.uint16)
     if name == "gray.tif" or order == "<u2":
         Image.fromarray(values.astype(order)).save(tmp_path / name)
     else:
         write_png(tmp_path / name, values[:1].astype(order).tobytes(), 4, bits=16)
         values = values[:1]
-    assert np.array_equal(pixels(tmp_path / name), np.dstack([values >> 8] * 3))
+    assert np.array_equal(pixels(tmp_path / name), np.dstack([values] * 3))
 
 
 UPRIGHT = {
@@ -82,7 +82,7 @@ UPRIGHT = {
     7: lambda stored: stored[::-1, ::-1].T,
     8: lambda stored: np.rot90(stored),
 }
-"""Upright pixels by the orientation of EXIF, as its standard tells them."""
+"""Upright pixels by EXIF orientation."""
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -94,7 +94,7 @@ def test_images_come_upright(
     exif[274] = orientation
     stored = RAMP.astype(dtype) << (8 if dtype is np.uint16 else 0)
     Image.fromarray(stored).save(tmp_path / "turned.png", exif=exif)
-    expected = UPRIGHT[orientation](RAMP)
+    expected = UPRIGHT[orientation](stored)
     assert np.array_equal(pixels(tmp_path / "turned.png")[..., 0], expected)
 
 
@@ -110,13 +110,6 @@ def test_every_suffix_is_found_and_read(
     (path,) = list_images(tmp_path)
     assert path.name == name
     assert abs(pixels(path).astype(int) - [200, 100, 50]).max() < 4
-
-
-@pytest.mark.parametrize("mode", ["F", "I"])
-def test_images_of_32_bits_are_refused_with_the_file(tmp_path: Path, mode: str) -> None:
-    Image.new(mode, (4, 3)).save(tmp_path / "x.tif")
-    with pytest.raises(ValueError, match=rf"got mode {mode} in .*x\.tif"):
-        read_image(tmp_path / "x.tif")
 
 
 @pytest.mark.parametrize("read", [read_image, read_label])

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lightning_classmix.checkpoints import read_checkpoint
 from lightning_classmix.datasets.class_info import read_classes
-from lightning_classmix.datasets.image_io import read_image
+from lightning_classmix.datasets.image_reading import read_image
 from lightning_classmix.datasets.label_reading import read_label
 from lightning_classmix.datasets.pairing import read_list
 from lightning_classmix.datasets.splits import read_split

@@ -185,7 +185,7 @@ def test_an_overlay_is_half_image_half_color() -> None:
 @pytest.mark.parametrize(
     ("image", "error", "message"),
     [
-        (np.zeros((4, 4, 3)), TypeError, "uint8 array"),
+        (np.zeros((4, 4, 3)), TypeError, "uint16 array"),
         (np.zeros((4, 4), np.uint8), ValueError, "3 channels"),
         (np.zeros((4, 4, 4), np.uint8), ValueError, "3 channels"),
         (torch.full((3, 4, 4), 2.0), ValueError, r"in \[0, 1\], got \[2, 2\]"),
