@@ -111,11 +111,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
 
     @cached_property
     def listed(self) -> Files:
-        """Files of each set and their faults; the folders are searched once.
-
-        Raises:
-            FileNotFoundError: If ``root`` is not a folder.
-        """
+        """Files of each set and their faults; the folders are searched once."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"root must be a folder, got {self.root}")
         return self.list_files().with_channels(self.in_channels)
@@ -149,8 +145,9 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         """
         if self.num_classes is None:
             raise TypeError(f"{type(self).__name__} must define num_classes, got None")
-        label_map = LabelMap(self.label_map())
-        return ClassTable(self.num_classes, self.class_names, label_map)
+        return ClassTable(
+            self.num_classes, self.class_names, LabelMap(self.label_map())
+        )
 
     def choose(self, counts: Mapping[str, LabelCounts] | None = None) -> list[int]:
         """Return the indices of the labeled images that keep their labels.
@@ -180,13 +177,10 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         """Check the files that ``stage`` needs, and choose which keep their labels.
 
         Raises:
-            FileNotFoundError: If a folder is missing.
             ValueError: If a file has a fault; each such file is named.
         """
         if self._estimated_range:
-            images, channels = self.listed.labeled.images, self.in_channels
-            files = ImageFiles(images, channels=channels, root=self.root)
-            self.resolve_value_range(files)
+            self.resolve_value_range(self.listed.labeled)
         if stage == "fit":
             self._split_training_images()
         if stage in ("fit", "validate"):

@@ -172,13 +172,8 @@ class SemiSupervisedDataModule(EvaluationDataModule):
         self.resolve_value_range(self.labeled)
         if str(getattr(stage, "value", stage)) != "fit":
             return
-        check_training_sets(
-            self.labeled,
-            self.unlabeled,
-            self.batch_size,
-            self.unlabeled_batch_size,
-            self.steps_per_epoch,
-        )
+        sizes = self.batch_size, self.unlabeled_batch_size
+        check_training_sets(self.labeled, self.unlabeled, sizes, self.steps_per_epoch)
         # A checkpoint that is resumed has its own seed, which is read after this.
         seed = torch.initial_seed()
         self._base_seed = (
@@ -194,9 +189,8 @@ class SemiSupervisedDataModule(EvaluationDataModule):
             passed = len(self.unlabeled) // (self.unlabeled_batch_size * devices)
         steps = self.steps_per_epoch or max(1, passed)
 
-        loaders: dict[str, Any] = {
-            "labeled": self._training_loader(self.labeled, True, steps)
-        }
+        labeled = self._training_loader(self.labeled, True, steps)
+        loaders: dict[str, Any] = {"labeled": labeled}
         if is_stream(self.unlabeled):
             loaders["unlabeled"] = stream_loader(
                 self.unlabeled,
@@ -238,9 +232,8 @@ class SemiSupervisedDataModule(EvaluationDataModule):
             jitter=self.jitter if labeled and len(self.mean) in (1, 3) else 0.0,
             mean=self.mean,
         )
-        return self.preprocessing.transform(
-            pipeline, mark_padding=self.reproduction.mark_padding
-        )
+        mark_padding = self.reproduction.mark_padding
+        return self.preprocessing.transform(pipeline, mark_padding=mark_padding)
 
     def _run_seed(self) -> int:
         if self._base_seed is None:

@@ -12,8 +12,7 @@ from lightning_classmix.datasets.samples import Source
 def check_training_sets(
     labeled: Source,
     unlabeled: Source | IterableDataset[Any] | None,
-    batch_size: int,
-    unlabeled_batch_size: int,
+    batch_sizes: tuple[int, int],
     steps_per_epoch: int | None,
 ) -> None:
     """Check that training sets are large enough; warn if batches repeat images.
@@ -21,8 +20,7 @@ def check_training_sets(
     Args:
         labeled: Labeled dataset.
         unlabeled: Unlabeled dataset or stream; None for `Supervised`.
-        batch_size: Number of labeled images in a batch.
-        unlabeled_batch_size: Number of unlabeled images in a batch.
+        batch_sizes: Number of labeled and of unlabeled images in a batch.
         steps_per_epoch: Number of steps in an epoch; None for one pass.
 
     Raises:
@@ -31,7 +29,7 @@ def check_training_sets(
     check_streams(labeled, unlabeled, steps_per_epoch)
     if not len(labeled):
         raise ValueError("labeled must hold at least 1 image, got 0")
-    sizes = {"labeled": (len(labeled), batch_size)}
+    sizes = {"labeled": (len(labeled), batch_sizes[0])}
     if unlabeled is not None and not is_stream(unlabeled):
         count = len(unlabeled)  # type: ignore[arg-type]
         if count < 2:
@@ -39,7 +37,7 @@ def check_training_sets(
                 f"unlabeled must hold at least 2 images, got {count}; use Supervised"
                 " for no unlabeled images"
             )
-        sizes["unlabeled"] = (count, unlabeled_batch_size)
+        sizes["unlabeled"] = (count, batch_sizes[1])
     for name, (count, batch) in sizes.items():
         if count < batch:
             rank_zero_warn(
