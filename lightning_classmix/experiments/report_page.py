@@ -106,7 +106,7 @@ class Page:
                 share = count / total if total else 0.0
                 shown = f"{100 * share:.0f}" if share >= 0.005 else ""
                 color = f"background: rgb(68 119 170 / {round(0.9 * share, 3)})"
-                cells.append(f'<td style="{color}" title="{count}">{shown}</td>')
+                cells.append(f'<td style="{color}" title="{text(count)}">{shown}</td>')
             lines.append("".join(cells))
         body = "".join(f"<tr>{line}</tr>" for line in lines)
         self._parts.append(

@@ -12,6 +12,8 @@ import yaml
 from lightning_classmix.callbacks.pictures import FOLDER
 from lightning_classmix.callbacks.validation_record import FILE
 
+_RECORDED = ("step", "evaluate", "class_names", "scores", "worst", "best")
+
 Curve = list[tuple[float, float]]
 """(step, value) in the order of the steps."""
 
@@ -81,6 +83,12 @@ def read_run(folder: Path) -> RecordedRun:
             validation = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} must be JSON, got: {error}") from error
+        missing = [key for key in _RECORDED if key not in validation]
+        if missing:
+            raise ValueError(
+                f"{path} must be written by ValidationRecord, got no"
+                f" {', '.join(missing)}"
+            )
     return RecordedRun(folder, curves, settings, validation, earlier)
 
 

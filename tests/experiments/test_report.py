@@ -164,6 +164,7 @@ def test_many_classes_show_the_most_frequent_confusions(tmp_path: Path) -> None:
         ("metrics.csv", "step,loss\n1,abc\n", "metrics.csv must hold numbers"),
         ("metrics.csv", "loss\n1\n", "metrics.csv must hold numbers"),
         ("validation.json", '{"step": 1', "validation.json must be JSON"),
+        ("validation.json", '{"step": 1}', "validation.json must be written by Val"),
         ("config.yaml", "a: [", "config.yaml must be YAML"),
     ],
 )

@@ -16,6 +16,14 @@ SHORT: dict[str, dict[str, Any]] = {
         "val_scenes": 30,
         "recorded_steps": (0, 4, 8),
     },
+    "3-your-own-images": {
+        "steps": 10,
+        "labeled_only_steps": 1,
+        "ramp_steps": 1,
+        "unlabeled_images": 8,
+        "val_images": 4,
+    },
+    "4-backbones-and-fine-tuning": {"steps": 6, "val_scenes": 4},
 }
 """Parameters of the shortened run."""
 
