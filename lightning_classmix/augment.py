@@ -1,12 +1,15 @@
 """Strong augmentation of mixed images, on their device; the only file with kornia."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
 
 import kornia.augmentation as K
 import torch
 from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
+
+from lightning_classmix.ops.ranges import check_choice
 
 
 class StrongAugment(nn.Module):
@@ -128,6 +131,32 @@ class Olsson2021Augment(StrongAugment):
             height, width = (_odd_tenth(side) for side in pixels.shape[-2:])
             pixels = gaussian_blur2d(pixels, (height, width), (sigma, sigma))
         return pixels
+
+
+AugmentName: TypeAlias = Literal["strong", "olsson2021", "none"]
+
+
+def build_augment(
+    name: AugmentName, mean: Sequence[float], std: Sequence[float]
+) -> nn.Module:
+    """Return the augmentation of mixed images with a given name.
+
+    Args:
+        name: ``strong`` (`StrongAugment`), ``olsson2021`` (`Olsson2021Augment`) or
+            ``none``.
+        mean: Channel means that the images are normalized with.
+        std: Channel standard deviations that the images are normalized with.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    augments: dict[str, Callable[..., nn.Module]] = {
+        "strong": StrongAugment,
+        "olsson2021": Olsson2021Augment,
+        "none": nn.Identity,
+    }
+    check_choice("augment", name, augments)
+    return augments[name](mean, std)
 
 
 def _odd_tenth(side: int) -> int:

@@ -1,26 +1,30 @@
 """ClassMix: paste half of the classes of one unlabeled image into another."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from lightning_classmix import batches, ops
-from lightning_classmix.augment import Olsson2021Augment, StrongAugment
+from lightning_classmix.augment import AugmentName, build_augment
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.callbacks.loader_checks import check_training_loaders
 from lightning_classmix.mixers import Mixer, MixerName, build_mixer
 from lightning_classmix.models.teacher import Teacher
-from lightning_classmix.modules.mixed import Mixed, PseudoLabel, joined_forward
+from lightning_classmix.modules.mixed import (
+    Mixed,
+    PseudoLabel,
+    Weighting,
+    build_weighting,
+    joined_forward,
+)
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_choice, check_ranges
 
-Weighting: TypeAlias = Callable[..., Tensor]
-"""Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
+Consistency: TypeAlias = Literal["cross_entropy", "mean_squared_error"]
 
 
 class ClassMix(Supervised):
@@ -40,10 +44,10 @@ class ClassMix(Supervised):
         rounding: Rounding of half an odd number of classes, ``floor`` or ``ceil``; for
             ``classmix``.
         exclude: Classes that are never pasted, such as a background; for ``classmix``.
-        weighting: Weight of each mixed pixel in the loss: 1 (``uniform``); the share of
-            pixels with a confidence of at least ``threshold``, in the batch
-            (``confident_share``) or the image (``confident_share_per_image``); 1 for
-            confident pixels and 0 for others (``confident_pixels``); or in Python a
+        weighting: Weight of each mixed pixel in the loss: the share of pixels with a
+            confidence of at least ``threshold``, in the batch (``confident_share``) or
+            the image (``confident_share_per_image``); 1 for confident pixels and 0 for
+            others (``confident_pixels``); 1 for all (``uniform``); or in Python a
             function from confidence and ``valid=`` to weight.
         consistency: Loss on the mixed images: ``cross_entropy`` with the pseudo-labels,
             or ``mean_squared_error`` between the probabilities of student and teacher.
@@ -73,8 +77,8 @@ class ClassMix(Supervised):
 
     Source:
         Olsson, Tranheden, Pinto, Svensson, WACV 2021 (arXiv 2007.07936), Alg. 2. The
-        labeled-only start, the ramp, the uniform weight and the teacher's eval mode are
-        ours: our runs are much shorter than the authors'.
+        labeled-only start, the ramp and the teacher's eval mode are ours: our runs are
+        much shorter than the authors'.
     """
 
     networks: ClassVar[Sequence[str]] = ("student", "teacher")
@@ -90,14 +94,13 @@ class ClassMix(Supervised):
         mixer: MixerName | Callable[..., Any] = "classmix",
         rounding: Literal["floor", "ceil"] = "floor",
         exclude: Sequence[int] = (),
-        weighting: ops.PixelWeighting | Callable[..., Any] = "uniform",
-        consistency: Literal["cross_entropy", "mean_squared_error"] = "cross_entropy",
+        weighting: ops.PixelWeighting | Callable[..., Any] = "confident_share",
+        consistency: Consistency = "cross_entropy",
         threshold: float = 0.968,
         unlabeled_weight: float = 1.0,
         labeled_only_steps: int = 300,
         ramp_steps: int = 200,
-        augment: Literal["strong", "olsson2021", "none"]
-        | Callable[..., Any] = "strong",
+        augment: AugmentName | Callable[..., Any] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
         teacher_mode: Literal["eval", "train"] = "eval",
         joined_forward: bool = False,
@@ -111,9 +114,7 @@ class ClassMix(Supervised):
             ramp_steps=ramp_steps,
         )
         check_choice("evaluate", evaluate, self.networks)
-        check_choice(
-            "consistency", consistency, ("cross_entropy", "mean_squared_error")
-        )
+        check_choice("consistency", consistency, get_args(Consistency))
         self.consistency = consistency
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
@@ -131,17 +132,10 @@ class ClassMix(Supervised):
             mixer = build_mixer(mixer, num_classes, rounding=rounding, exclude=exclude)
         self.mixer = mixer
         if isinstance(weighting, str):
-            weighting = partial(ops.pixel_weight, kind=weighting, threshold=threshold)
-            weighting(torch.empty(2, 1, 1, device="meta"))  # checks the name
+            weighting = build_weighting(weighting, threshold=threshold)
         self.weighting = weighting
         if isinstance(augment, str):
-            augments: dict[str, Callable[..., nn.Module]] = {
-                "strong": StrongAugment,
-                "olsson2021": Olsson2021Augment,
-                "none": nn.Identity,
-            }
-            check_choice("augment", augment, augments)
-            augment = augments[augment](self.mean, self.std)
+            augment = build_augment(augment, self.mean, self.std)
         self.augment = augment
         self.teacher = Teacher(self.student, mode=teacher_mode)
 

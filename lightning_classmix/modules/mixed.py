@@ -1,10 +1,13 @@
-"""The parts of a ClassMix step: pseudo-labels, mixed images, their joined forward."""
+"""The parts of a ClassMix step: pseudo-labels, mixes, weights, joined forward."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+
+from lightning_classmix.ops import PixelWeighting, pixel_weight
 
 
 class PseudoLabel(NamedTuple):
@@ -57,3 +60,22 @@ def joined_forward(
         )
     logits = student(torch.cat([labeled, mixed]))
     return logits[: len(labeled)], logits[len(labeled) :]
+
+
+Weighting: TypeAlias = Callable[..., Tensor]
+"""Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
+
+
+def build_weighting(name: PixelWeighting, *, threshold: float) -> Weighting:
+    """Return the weighting with a given name.
+
+    Args:
+        name: As in `ops.pixel_weight`.
+        threshold: Smallest confidence that counts as high, in [0, 1].
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    weighting = partial(pixel_weight, kind=name, threshold=threshold)
+    weighting(torch.empty(2, 1, 1, device="meta"))  # checks the name
+    return weighting
