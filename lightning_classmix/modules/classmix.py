@@ -1,7 +1,7 @@
 """ClassMix: paste half of the classes of one unlabeled image into another."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from lightning.pytorch import Callback
@@ -15,16 +15,16 @@ from lightning_classmix.callbacks.loader_checks import check_training_loaders
 from lightning_classmix.mixers import Mixer, MixerName, build_mixer
 from lightning_classmix.models.teacher import Teacher
 from lightning_classmix.modules.mixed import (
+    Consistency,
     Mixed,
     PseudoLabel,
     Weighting,
     build_weighting,
+    consistency_loss,
     joined_forward,
 )
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_choice, check_ranges
-
-Consistency: TypeAlias = Literal["cross_entropy", "mean_squared_error"]
 
 
 class ClassMix(Supervised):
@@ -56,15 +56,12 @@ class ClassMix(Supervised):
         labeled_only_steps: Optimizer steps at the start that use labeled images only.
         ramp_steps: Optimizer steps over which ``unlabeled_weight`` then rises from 0.
         augment: Color jitter and blur of the mixed images: ``strong``, drawn per image;
-            ``olsson2021``, drawn per batch as in the authors' code; ``none``; or in
-            Python a function from images to images.
-        evaluate: Network used for prediction, ``teacher``, or ``student`` as in the
-            paper.
-        teacher_mode: Mode in which the teacher predicts pseudo-labels: ``eval``, or
-            ``train`` as in the paper. In validation and prediction it is in eval mode.
-        joined_forward: Call the student once on the labeled and mixed images together,
-            which must have one size; batch norm then uses their common statistics. The
-            authors call it twice.
+            ``olsson2021``, drawn per batch; ``none``; or in Python a function.
+        evaluate: Network used for prediction: ``teacher``, or the paper's ``student``.
+        teacher_mode: Mode of the teacher while it predicts pseudo-labels: ``eval``, or
+            ``train`` as in the paper. Otherwise it is in eval mode.
+        joined_forward: Call the student once on labeled and mixed images, which must
+            have one size; batch norm then uses their common statistics.
         supervised: Further arguments of `Supervised`.
 
     Raises:
@@ -159,10 +156,7 @@ class ClassMix(Supervised):
         return [self.student, self.teacher.network]
 
     def check_batch(self, batch: Any) -> None:
-        """Raise a ValueError if keys, shapes or dtypes of a training batch are wrong.
-
-        It runs before each step, and reads no values.
-        """
+        """Raise a ValueError if keys, shapes or dtypes of a batch are wrong."""
         batches.check_both_parts(batch)
         self.check_part(batch["unlabeled"], "unlabeled")
         batches.check_mixable(batch["unlabeled"]["image"])
@@ -171,9 +165,11 @@ class ClassMix(Supervised):
     def mixed_factor(self) -> float:
         """Return the factor λ on the loss of the mixed images at this step."""
         step = self.global_step - self.labeled_only_steps
-        if step < 0:
-            return 0.0
-        return self.unlabeled_weight * ops.sigmoid_ramp(step, self.ramp_steps)
+        return (
+            0.0
+            if step < 0
+            else self.unlabeled_weight * ops.sigmoid_ramp(step, self.ramp_steps)
+        )
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Return the loss ``L_labeled + λ · L_mixed``, and tensors for callbacks."""
@@ -181,8 +177,7 @@ class ClassMix(Supervised):
         if factor == 0:
             return super().training_step(batch, batch_idx)
         batch = batches.standard_batch(batch)
-        labeled = batch["labeled"]
-        unlabeled = batch["unlabeled"]
+        labeled, unlabeled = batch["labeled"], batch["unlabeled"]
 
         with self.random_stream(batch_idx):
             with torch.no_grad():
@@ -190,8 +185,8 @@ class ClassMix(Supervised):
                 mixed = self.mix(unlabeled["image"], pseudo)
             if self.joined_forward:
                 logits = joined_forward(self.student, labeled["image"], mixed.image)
-                labeled_logits, mixed_logits = logits
-                loss_labeled = self.labeled_loss(labeled_logits, labeled["label"])
+                loss_labeled = self.labeled_loss(logits[0], labeled["label"])
+                mixed_logits = logits[1]
             else:
                 loss_labeled = self.labeled_step(labeled)
                 mixed_logits = self.student(mixed.image)
@@ -204,24 +199,17 @@ class ClassMix(Supervised):
             "train_loss_mixed": loss_mixed.detach(),
         }
         confident = ops.confident_share(
-            mixed.confidence,
-            threshold=self.threshold,
-            valid=mixed.target != ops.VOID,
+            mixed.confidence, threshold=self.threshold, valid=mixed.target != ops.VOID
         )
-        batch_size = len(mixed.image)
-        self.log_dict(
-            self.losses | {"train_confident": confident}, batch_size=batch_size
-        )
-        self.log("train_loss", loss, prog_bar=True, batch_size=batch_size)
+        count = len(mixed.image)
+        self.log_dict(self.losses | {"train_confident": confident}, batch_size=count)
+        self.log("train_loss", loss, prog_bar=True, batch_size=count)
         return {
             "loss": loss,
             "mixed": mixed.image,
-            "target": mixed.target,
-            "mask": mixed.mask,
-            "confidence": mixed.confidence,
-            "weight": mixed.weight,
             "pseudo_label": pseudo.label,
             "logits": mixed_logits.detach(),
+            **{name: getattr(mixed, name) for name in Mixed._fields[1:]},
         }
 
     def pseudo_label(self, unlabeled: dict[str, Tensor]) -> PseudoLabel:
@@ -259,12 +247,4 @@ class ClassMix(Supervised):
             mixed: The mixed images.
             pseudo: The pseudo-labels that were mixed.
         """
-        if self.consistency == "cross_entropy":
-            return ops.cross_entropy(logits, mixed.target, weight=mixed.weight)
-        probabilities = pseudo.logits.softmax(1, dtype=mixed.weight.dtype)
-        return ops.mean_squared_error(
-            logits,
-            ops.mix(probabilities, mixed.mask),
-            weight=mixed.weight,
-            valid=mixed.target != ops.VOID,
-        )
+        return consistency_loss(self.consistency, logits, mixed, pseudo)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from lightning_classmix.ops import PixelWeighting, pixel_weight
+from lightning_classmix import ops
 
 
 class PseudoLabel(NamedTuple):
@@ -66,7 +66,7 @@ Weighting: TypeAlias = Callable[..., Tensor]
 """Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
 
 
-def build_weighting(name: PixelWeighting, *, threshold: float) -> Weighting:
+def build_weighting(name: ops.PixelWeighting, *, threshold: float) -> Weighting:
     """Return the weighting with a given name.
 
     Args:
@@ -76,6 +76,32 @@ def build_weighting(name: PixelWeighting, *, threshold: float) -> Weighting:
     Raises:
         ValueError: If the name is unknown.
     """
-    weighting = partial(pixel_weight, kind=name, threshold=threshold)
+    weighting = partial(ops.pixel_weight, kind=name, threshold=threshold)
     weighting(torch.empty(2, 1, 1, device="meta"))  # checks the name
     return weighting
+
+
+Consistency: TypeAlias = Literal["cross_entropy", "mean_squared_error"]
+
+
+def consistency_loss(
+    kind: Consistency, logits: Tensor, mixed: Mixed, pseudo: PseudoLabel
+) -> Tensor:
+    """Return the loss between the student and the pseudo-labels, a scalar.
+
+    Args:
+        kind: ``cross_entropy`` with the mixed pseudo-labels, or ``mean_squared_error``
+            between the class probabilities.
+        logits: The student's class scores of the mixed images, float ``(B, C, H, W)``.
+        mixed: The mixed images.
+        pseudo: The pseudo-labels that were mixed.
+    """
+    if kind == "cross_entropy":
+        return ops.cross_entropy(logits, mixed.target, weight=mixed.weight)
+    probabilities = pseudo.logits.softmax(1, dtype=mixed.weight.dtype)
+    return ops.mean_squared_error(
+        logits,
+        ops.mix(probabilities, mixed.mask),
+        weight=mixed.weight,
+        valid=mixed.target != ops.VOID,
+    )
