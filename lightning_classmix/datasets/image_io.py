@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import threading
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -143,11 +144,12 @@ def stem(path: str | Path, folder: Path) -> str:
     """Return the path of a file relative to a folder, without its suffix.
 
     A path outside the folder is returned without its leading ``/`` or ``..``, so that
-    it is relative in any case.
+    it is relative in any case. Names are in the Unicode form NFC, so that they compare
+    equal however a file system stores them.
     """
     full, prefix = os.path.splitext(path)[0], f"{folder}{os.sep}"
     inside = os.path.normpath(full.removeprefix(prefix)).replace(os.sep, "/")
-    return re.sub(r"^(\.\./|/)+", "", inside)
+    return unicodedata.normalize("NFC", re.sub(r"^(\.\./|/)+", "", inside))
 
 
 def raise_faults(faults: Iterable[str]) -> None:

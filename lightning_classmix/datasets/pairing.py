@@ -1,6 +1,5 @@
 """Pair image files with label files, by name or by a list."""
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -8,12 +7,12 @@ from pathlib import Path
 
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import (
-    IMAGE_SUFFIXES,
     LABEL_SUFFIXES,
     list_images,
     raise_faults,
     stem,
 )
+from lightning_classmix.datasets.list_reading import find_files, read_rows
 from lightning_classmix.datasets.name_rules import Place
 from lightning_classmix.datasets.paths import Paths
 
@@ -64,9 +63,7 @@ def pair_up(images: Paths, place: Place) -> tuple[ImageFiles, list[str]]:
 def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]]:
     """Read a list of images and their labels: ``image,label`` on each line.
 
-    The label may be empty or missing. A tab may replace the comma, and so may a blank
-    between two names of image files. Lines that begin with ``#`` and a first line that
-    begins with ``image`` are ignored.
+    The label may be empty or missing. See `read_rows` for the forms of a list.
 
     Args:
         path: Path of the list, a CSV or text file.
@@ -80,7 +77,7 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
         FileNotFoundError: If there is no such list.
         ValueError: If the list names no image.
     """
-    lines = list(_rows(path))
+    lines = read_rows(path)
     if not lines:
         raise ValueError(f"{path} must name images, one on each line, got none")
     rows = {
@@ -94,62 +91,21 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
             for image, count in Counter(image for image, _ in lines).items()
             if count > 1
         ]
-    missing = _missing([*rows, *filter(None, rows.values())])
+    names = [*rows, *filter(None, rows.values())]
+    found = find_files(names)
+    missing = [name for name in dict.fromkeys(names) if name not in found]
     faults += [f"a file in {path} must exist, got no {name}" for name in missing]
     lossy = {*filter(_is_lossy, rows.values())}
     faults += [*_lossy(sorted(lossy))]
     broken = {*missing, *lossy}
     rows = {i: n for i, n in rows.items() if i not in broken and n not in broken}
-    pairs = {image: label for image, label in rows.items() if label}
-    alone = (image for image, label in rows.items() if not label)
+    pairs = {found[image]: found[label] for image, label in rows.items() if label}
+    alone = (found[image] for image, label in rows.items() if not label)
     return (
         ImageFiles(pairs, pairs.values(), root=root),
         ImageFiles(alone, root=root),
         faults,
     )
-
-
-def _rows(path: Path) -> Iterator[tuple[str, str]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"a list of images must be a file, got {path}")
-    begun = False
-    # File names, and so the list, may not be valid UTF-8.
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        for row in csv.reader(file):
-            cells = [cell.strip() for cell in row]
-            if len(cells) == 1:
-                cells = _halves(cells[0])
-            if not cells or not cells[0] or cells[0].startswith("#"):
-                continue
-            is_header = not begun and cells[0].lower() in ("image", "images")
-            begun = True
-            if is_header:
-                continue
-            yield cells[0], cells[1] if len(cells) > 1 else ""
-
-
-def _halves(line: str) -> list[str]:
-    """Split a line without a comma at its tabs, or at a blank between two files."""
-    if "\t" in line:
-        return [half.strip() for half in line.split("\t")]
-    halves = line.split()
-    if len(halves) == 2 and all(h.lower().endswith(IMAGE_SUFFIXES) for h in halves):
-        return halves
-    return [line]
-
-
-def _missing(paths: Iterable[str]) -> list[str]:
-    """Return the files that do not exist, in order; each folder is listed once."""
-    folders: dict[str, set[str]] = {}
-    missing = []
-    for path in dict.fromkeys(paths):
-        folder, name = os.path.split(path)
-        if folder not in folders:
-            is_folder = os.path.isdir(folder)
-            folders[folder] = {*os.listdir(folder)} if is_folder else set()
-        if name not in folders[folder]:
-            missing.append(path)
-    return missing
 
 
 def _is_lossy(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -94,6 +95,7 @@ def read_split(
     elif Path(split).is_file():
         # File names, and so the list, may not be valid UTF-8.
         text = Path(split).read_text(encoding="utf-8-sig", errors="surrogateescape")
+        text = unicodedata.normalize("NFC", text)
         lines = [line.strip() for line in text.split("\n")]
         lines = [line for line in lines if line and not line.startswith("#")]
     else:
@@ -132,7 +134,8 @@ def check_resumed_split(before: Iterable[str], now: Iterable[str]) -> None:
     Raises:
         ValueError: If they differ.
     """
-    then, current = {*before}, {*now}
+    then = {unicodedata.normalize("NFC", name) for name in before}
+    current = {*now}
     if then != current:
         other = sorted(then ^ current)
         raise ValueError(

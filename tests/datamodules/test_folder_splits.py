@@ -1,4 +1,5 @@
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,14 @@ def test_names_that_are_not_utf8_are_written_and_read_again(
     again = setup_folder(root, split=tmp_path / "run/split.txt")
     assert name in again.labeled.names()
     assert again.labeled.names() == data.labeled.names()
+
+
+def test_names_in_other_unicode_forms_are_the_same(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    composed, decomposed = (unicodedata.normalize(f, "é") for f in ("NFC", "NFD"))
+    (root / "images/02.jpg").rename(root / f"images/{decomposed}.jpg")
+    (root / "labels/02.png").rename(root / f"labels/{composed}.png")
+    (root / "split.txt").write_text(f"{decomposed}\n04\n", encoding="utf-8")
+    data = setup_folder(root, split=root / "split.txt")
+    assert sorted(data.labeled.names()) == ["04", composed]
+    data.load_state_dict({"base_seed": 0, "split": [decomposed, "04"]})
