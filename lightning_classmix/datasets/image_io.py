@@ -85,12 +85,7 @@ def open_image(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
         ValueError: If it cannot be decoded, or has more pixels.
     """
     try:
-        with path.open("rb") as file:
-            try:
-                image = _identify(file, path)
-            except Image.DecompressionBombError:  # WebP and MPO check it here
-                with _pillow_limit_lifted():
-                    image = _identify(file, path)
+        with image_header(path) as image:
             count = image.width * image.height
             if count > max_pixels:
                 raise ValueError(
@@ -109,6 +104,23 @@ def open_image(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
                 f"an image must be readable, got an empty {path}"
             ) from None
         raise ValueError(f"an image must be readable, got {path}: {error}") from error
+
+
+@contextlib.contextmanager
+def image_header(path: Path) -> Iterator[Image.Image]:
+    """Open an image without decoding it, whatever its number of pixels.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If its format is unknown.
+    """
+    with path.open("rb") as file:
+        try:
+            image = _identify(file, path)
+        except Image.DecompressionBombError:  # WebP and MPO check it here
+            with _pillow_limit_lifted():
+                image = _identify(file, path)
+        yield image
 
 
 @contextlib.contextmanager

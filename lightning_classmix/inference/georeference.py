@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
-from PIL import Image
 
 from lightning_classmix.checkpoints import atomic_file
+from lightning_classmix.datasets.image_io import image_header
 
 _TAGS = {33550, 33922, 34264, 34735}
 """Tags of a GeoTIFF: pixel scale, tie points, transformation and geographic keys."""
@@ -34,7 +34,7 @@ def write_georeferenced(
     """
     if source.suffix.lower() not in (".tif", ".tiff"):
         return False
-    with Image.open(source) as opened:
+    with image_header(source) as opened:
         if not _TAGS & {*getattr(opened, "tag_v2", ())}:
             return False
     try:

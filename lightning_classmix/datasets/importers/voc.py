@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lightning_classmix.colors import default_palette
+from lightning_classmix.datasets.image_io import open_image
 from lightning_classmix.datasets.importers.annotations import (
     AnnotatedImage,
     Color,
@@ -71,8 +71,7 @@ def read_voc(source: Path, images: Path) -> Dataset:
 
 def _read_mask(path: Path, classes: dict[Color, int]) -> NDArray[np.uint8]:
     """Return the class of each color of a mask, uint8 ``(H, W)``."""
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGB")).astype(np.int64)
+    pixels = np.asarray(open_image(path).convert("RGB")).astype(np.int64)
     values = pixels @ np.array([1 << 16, 1 << 8, 1])
     found, inverse = np.unique(values, return_inverse=True)
     table = {(r << 16) | (g << 8) | b: label for (r, g, b), label in classes.items()}

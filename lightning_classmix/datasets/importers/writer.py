@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from lightning_classmix.colors import default_palette
+from lightning_classmix.datasets.image_io import image_header
 from lightning_classmix.datasets.importers import shapes
 from lightning_classmix.datasets.importers.annotations import (
     AnnotatedImage,
@@ -137,7 +138,7 @@ def _label(
     """Return the label map of an image, and the pixels with several classes."""
     if image.label is not None:
         return image.label(), 0
-    with Image.open(image.path) as file:
+    with image_header(image.path) as file:
         width, height = file.size
         orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
     if not image.annotations:
