@@ -123,11 +123,8 @@ def _remedy(batch: Any, part: Part, in_channels: int, dtype: torch.dtype) -> str
     if not isinstance(batch, Mapping):
         return "return a dict from the dataset or the collate function"
     for key in _KEYS[part]:
-        if key in batch:
-            continue
-        other = next((name for name in _OTHER_NAMES.get(key, ()) if name in batch), "")
-        rename = f"rename {other!r} to {key!r}" if other else f"add {key!r}"
-        return f"{rename}, as under 'Batches of other libraries' in docs/python.md"
+        if key not in batch:
+            return missing_key_remedy(batch, key)
     image = batch["image"]
     if not isinstance(image, Tensor) or image.ndim != 4:
         return "'image' must be a tensor of 4 dimensions; stack the images of a batch"
@@ -152,6 +149,18 @@ def _remedy(batch: Any, part: Part, in_channels: int, dtype: torch.dtype) -> str
     if part == "labeled" and label.shape[1:] != image.shape[2:]:
         return "'label' must have the size of its image"
     return None
+
+
+def missing_key_remedy(batch: Mapping[str, Any], key: str) -> str:
+    """Return what to do about a missing key of a batch or item.
+
+    Example:
+        >>> missing_key_remedy({"mask": 0}, "label").partition(",")[0]
+        "rename 'mask' to 'label'"
+    """
+    other = next((name for name in _OTHER_NAMES.get(key, ()) if name in batch), "")
+    rename = f"rename {other!r} to {key!r}" if other else f"add {key!r}"
+    return f"{rename}, as under 'Batches of other libraries' in docs/python.md"
 
 
 def check_both_parts(batch: Any) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.cli.console import print_line
-from lightning_classmix.datasets.image_io import list_images
+from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, list_images
 from lightning_classmix.inference.georeference import write_georeferenced
 from lightning_classmix.inference.predictor import Predictor
 from lightning_classmix.modules.prediction import to_array
@@ -34,6 +34,7 @@ def predict_images(
     batch_size: int = 1,
     blend: Literal["uniform", "gaussian"] = "uniform",
     probabilities: bool = False,
+    max_image_pixels: int = MAX_IMAGE_PIXELS,
 ) -> None:
     """Predict image files with the network of a checkpoint.
 
@@ -58,6 +59,7 @@ def predict_images(
         blend: Weight of pixels where windows overlap; uniform as in validation, or
             gaussian, which favors the center of a window.
         probabilities: Write probabilities/NAME.npy, float16 (classes, height, width).
+        max_image_pixels: Largest number of pixels of an image.
     """
     files = dict(_files(inputs))
     if out.is_file():
@@ -76,7 +78,7 @@ def predict_images(
     with Progress(disable=not sys.stderr.isatty()) as progress:
         for name, path in progress.track(files.items(), description="predict"):
             try:
-                image = to_array(path, predictor.module.in_channels)
+                image = to_array(path, predictor.module.in_channels, max_image_pixels)
                 label = predictor(image, probabilities=probabilities)
             except (OSError, ValueError) as error:
                 faults.append(str(error))

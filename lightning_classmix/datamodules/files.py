@@ -11,7 +11,7 @@ from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataMod
 from lightning_classmix.datasets.class_info import ClassTable
 from lightning_classmix.datasets.file_checks import check_first_files
 from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.image_io import raise_faults
+from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, raise_faults
 from lightning_classmix.datasets.label_counts import (
     LabelCounts,
     LazyLabelCounts,
@@ -52,9 +52,9 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         split: Images that keep their labels, of which ``labeled`` takes the first: the
             name of a published split, such as ``unimatch/1_8``, for Cityscapes and
             Pascal VOC; or the path of a list file. None draws them.
-        in_channels: Number of image channels. With 3, gray images are repeated and
-            alpha channels dropped; otherwise each file must have that many channels or,
-            in a TIFF file, bands.
+        in_channels: Number of image channels. With 3, gray is repeated and alpha is
+            dropped; else each file must have that many channels (TIFF files: bands).
+        max_image_pixels: Largest number of pixels of an image.
         predict: Folder of the images to predict; None predicts the unlabeled images,
             or the validation images if there are none.
         seed: Seed for drawing the images that keep their labels.
@@ -73,6 +73,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         labeled: int | float | None = None,
         split: str | Path | None = None,
         in_channels: int = 3,
+        max_image_pixels: int = MAX_IMAGE_PIXELS,
         predict: str | Path | None = None,
         seed: int = 0,
         num_workers: int | None = None,
@@ -83,14 +84,13 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
             labeled=(),
             unlabeled=None,
             val=None,
-            test=None,
-            predict=None,
             seed=seed,
             num_workers=_WORKERS if num_workers is None else num_workers,
             **kwargs,
         )
         self.root = Path(root).expanduser()
         self.in_channels = in_channels
+        self.max_image_pixels = max_image_pixels
         self.share = labeled
         self.predict_folder = predict
         self.split = None if split is None else str(split)
@@ -114,7 +114,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         """Files of each set and their faults; the folders are searched once."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"root must be a folder, got {self.root}")
-        return self.list_files().with_channels(self.in_channels)
+        return self.list_files().read_with(self.in_channels, self.max_image_pixels)
 
     @property
     def files(self) -> Files:
@@ -187,11 +187,11 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
             self.val = self._evaluation_files("val")
         if stage == "test":
             self.test = self._evaluation_files("test")
-        if stage == "predict":
-            if self.predict_folder is not None:
-                self.predict = images_in(Path(self.predict_folder), self.in_channels)
-            else:
-                self.predict = without_labels(self.files.unlabeled or self.files.val)
+        if stage == "predict" and self.predict_folder is not None:
+            files = images_in(Path(self.predict_folder))
+            self.predict = files.read_with(self.in_channels, self.max_image_pixels)
+        elif stage == "predict":
+            self.predict = without_labels(self.files.unlabeled or self.files.val)
         super().setup(stage)
 
     def _split_training_images(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from lightning_classmix.datasets.image_io import stem
+from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, stem
 from lightning_classmix.datasets.image_reading import read_image
 from lightning_classmix.datasets.label_map import LabelMap
 from lightning_classmix.datasets.label_reading import RawLabel, read_label
@@ -22,6 +22,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         labels: Paths of their labels, in the same order; None for unlabeled images.
         label_map: Class of each raw value in the labels; None keeps raw values.
         channels: Number of image channels, C.
+        max_pixels: Largest number of pixels of an image.
         root: Folder that the names of the images are relative to.
 
     Raises:
@@ -35,6 +36,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         *,
         label_map: LabelMap | None = None,
         channels: int = 3,
+        max_pixels: int = MAX_IMAGE_PIXELS,
         root: Path,
     ) -> None:
         self.images = images if isinstance(images, Paths) else Paths(images)
@@ -48,6 +50,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         self.labels = labels
         self.label_map = label_map
         self.channels = channels
+        self.max_pixels = max_pixels
         self.root = root
 
     def __len__(self) -> int:
@@ -79,7 +82,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
 
     def read_image(self, index: int) -> NDArray[Any]:
         """Return an image at the precision of its file, ``(H, W, C)``."""
-        return read_image(self.images[index], self.channels)
+        return read_image(self.images[index], self.channels, self.max_pixels)
 
     def read(self, index: int) -> tuple[NDArray[Any], RawLabel]:
         """Return an image and the raw values of its label.
@@ -96,7 +99,7 @@ class ImageFiles(Dataset[dict[str, Any]]):
         """Return the raw values of a label."""
         if self.labels is None:
             raise TypeError("images must have labels, got unlabeled images")
-        return read_label(self.labels[index])
+        return read_label(self.labels[index], self.max_pixels)
 
     def check_size(
         self, index: int, image: Sequence[int], label: Sequence[int]
@@ -132,16 +135,18 @@ class ImageFiles(Dataset[dict[str, Any]]):
             None if self.labels is None else self.labels.take(indices),
             label_map=label_map,
             channels=self.channels,
+            max_pixels=self.max_pixels,
             root=self.root,
         )
 
-    def with_channels(self, channels: int) -> "ImageFiles":
-        """Return the same files, read with another number of channels."""
+    def read_with(self, channels: int, max_pixels: int) -> "ImageFiles":
+        """Return the same files, read with other channels and another limit."""
         return ImageFiles(
             self.images,
             self.labels,
             label_map=self.label_map,
             channels=channels,
+            max_pixels=max_pixels,
             root=self.root,
         )
 
@@ -156,11 +161,11 @@ class Files(NamedTuple):
     faults: Sequence[str] = ()
     """Error messages, each with the name of a file, such as of missing labels."""
 
-    def with_channels(self, channels: int) -> "Files":
-        """Return the same files, read with another number of channels."""
+    def read_with(self, channels: int, max_pixels: int) -> "Files":
+        """Return the same files, read with other channels and another limit."""
         unlabeled, val, test = (
-            None if part is None else part.with_channels(channels)
+            None if part is None else part.read_with(channels, max_pixels)
             for part in (self.unlabeled, self.val, self.test)
         )
-        labeled = self.labeled.with_channels(channels)
+        labeled = self.labeled.read_with(channels, max_pixels)
         return self._replace(labeled=labeled, unlabeled=unlabeled, val=val, test=test)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from lightning_classmix.datasets.paths import Paths
 
@@ -69,6 +69,19 @@ def png_header(path: Path) -> tuple[int, int] | None:
     return (start[24], start[25]) if is_png else None
 
 
+class ImageSizeError(ValueError):
+    """An image has more pixels than allowed."""
+
+
+def check_pixel_count(width: int, height: int, limit: int, path: Path) -> None:
+    """Raise an `ImageSizeError` if an image has too many pixels."""
+    if width * height > limit:
+        raise ImageSizeError(
+            f"an image must have at most max_image_pixels = {limit} pixels, got"
+            f" {width} x {height} in {path}; raise max_image_pixels"
+        )
+
+
 def open_image(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
     """Open an image with Pillow and decode it completely.
 
@@ -82,21 +95,18 @@ def open_image(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be decoded, or has more pixels.
+        ImageSizeError: If it has more pixels.
+        ValueError: If it cannot be decoded.
     """
     try:
         with image_header(path) as image:
             count = image.width * image.height
-            if count > max_pixels:
-                raise ValueError(
-                    f"it has {image.width} x {image.height} pixels, more than"
-                    f" max_image_pixels = {max_pixels:,}; raise max_image_pixels"
-                )
+            check_pixel_count(image.width, image.height, max_pixels, path)
             large = count > (Image.MAX_IMAGE_PIXELS or count)
             with _pillow_limit_lifted() if large else contextlib.nullcontext():
                 image.load()
             return image
-    except FileNotFoundError:
+    except (FileNotFoundError, ImageSizeError):
         raise
     except Exception as error:  # decoders raise exceptions of many types
         if path.is_file() and not path.stat().st_size:
@@ -107,7 +117,7 @@ def open_image(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
 
 
 @contextlib.contextmanager
-def image_header(path: Path) -> Iterator[Image.Image]:
+def image_header(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open an image without decoding it, whatever its number of pixels.
 
     Raises:
@@ -135,7 +145,7 @@ def _pillow_limit_lifted() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _identify(file: BinaryIO, path: Path) -> Image.Image:
+def _identify(file: BinaryIO, path: Path) -> ImageFile.ImageFile:
     """Return an image that is not decoded yet, as ``Image.open`` without its limit."""
     file.seek(0)
     start = file.read(16)

@@ -10,7 +10,14 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from lightning_classmix.datasets.image_io import open_image, png_header
+from lightning_classmix.datasets.image_io import (
+    MAX_IMAGE_PIXELS,
+    ImageSizeError,
+    check_pixel_count,
+    image_header,
+    open_image,
+    png_header,
+)
 
 _TIFF = (".tif", ".tiff")
 _MODES = {1: ("L", "1"), 2: ("LA",), 4: ("RGBA",)}
@@ -18,7 +25,9 @@ _SAMPLES = 277  # TIFF tag: number of bands
 _ORIENTATION = 274  # tag of EXIF and TIFF
 
 
-def read_image(path: Path, channels: int = 3) -> NDArray[Any]:
+def read_image(
+    path: Path, channels: int = 3, max_pixels: int = MAX_IMAGE_PIXELS
+) -> NDArray[Any]:
     """Read an image, rotated by its EXIF orientation.
 
     With 3 channels, gray images are repeated, and an alpha channel is dropped. With
@@ -28,6 +37,7 @@ def read_image(path: Path, channels: int = 3) -> NDArray[Any]:
     Args:
         path: Path of the file.
         channels: Number of channels, C.
+        max_pixels: Largest number of pixels, H × W.
 
     Returns:
         Pixels ``(H, W, C)``, uint8, or uint16, int32, int64 or float32 for files of
@@ -40,19 +50,21 @@ def read_image(path: Path, channels: int = 3) -> NDArray[Any]:
     """
     is_tiff = path.suffix.lower() in _TIFF
     if is_tiff and path.is_file() and channels not in (1, 3):
-        return _checked(_read_tiff(path), channels, path)
+        return _checked(_read_tiff(path, max_pixels), channels, path)
     try:
-        image = open_image(path)
+        image = open_image(path, max_pixels)
         deep = _has_deep_colors(path)
         if _has_more_bands(image):  # Pillow would read the first band only
-            return _checked(_read_tiff(path), channels, path)
+            return _checked(_read_tiff(path, max_pixels), channels, path)
+    except ImageSizeError:
+        raise
     except ValueError:
         if not is_tiff or not path.stat().st_size:
             raise
-        return _checked(_read_tiff(path), channels, path)
+        return _checked(_read_tiff(path, max_pixels), channels, path)
     if deep:  # Pillow would keep 8 of 16 bits
-        read = _read_tiff if is_tiff else _read_deep_png
-        return _checked(_upright(read(path), image), channels, path)
+        pixels = _read_tiff(path, max_pixels) if is_tiff else _read_deep_png(path)
+        return _checked(_upright(pixels, image), channels, path)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         return _checked(_plain_type(np.asarray(image))[..., None], channels, path)
@@ -84,7 +96,7 @@ def file_channels(path: Path) -> tuple[str, int]:
             ]
             if bands:
                 return f"{bands[0]} bands", bands[0]
-    with Image.open(path) as image:
+    with image_header(path) as image:
         return image.mode, len(image.getbands())
 
 
@@ -95,7 +107,7 @@ def _has_deep_colors(path: Path) -> bool:
         return png_header(path) in ((16, 2), (16, 4), (16, 6))
     if suffix not in _TIFF:
         return False
-    with contextlib.suppress(Exception), Image.open(path) as image:
+    with contextlib.suppress(Exception), image_header(path) as image:
         several = image.mode not in ("I", "F", "L", "1") and image.mode[:2] != "I;"
         return several and any("16" in str(tile[3]) for tile in image.tile)
     return False
@@ -115,12 +127,17 @@ def _read_deep_png(path: Path) -> NDArray[Any]:
     return np.atleast_3d(pixels)[..., order]
 
 
-def _read_tiff(path: Path) -> NDArray[Any]:
+def _read_tiff(path: Path, max_pixels: int) -> NDArray[Any]:
     """Read the bands of a TIFF file, ``(H, W, C)``."""
     try:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
-            pixels, axes = series.asarray(), series.axes
+            axes = series.axes
+            sides = dict(zip(axes, series.shape, strict=True))
+            check_pixel_count(sides.get("X", 1), sides.get("Y", 1), max_pixels, path)
+            pixels = series.asarray()
+    except ImageSizeError:
+        raise
     except Exception as error:  # tifffile raises exceptions of many types
         hint = ""
         if "imagecodecs" in str(error):

@@ -7,7 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lightning_classmix.datasets.image_io import open_image, png_header
+from lightning_classmix.datasets.image_io import (
+    MAX_IMAGE_PIXELS,
+    open_image,
+    png_header,
+)
 from lightning_classmix.datasets.raw_values import COLOR, few_bits_values, index_values
 
 
@@ -24,8 +28,8 @@ class RawLabel(NamedTuple):
     """
 
 
-def read_label(path: Path) -> RawLabel:
-    """Read a label file.
+def read_label(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> RawLabel:
+    """Read a label file of at most ``max_pixels`` pixels.
 
     Numbers are read as uint8, uint16 or int64, colors as int64 raw values.
 
@@ -34,7 +38,7 @@ def read_label(path: Path) -> RawLabel:
         ValueError: If the file cannot be read, is a JPEG, holds fractions or NaN, or
             holds a mask in its alpha channel.
     """
-    image = open_image(path)
+    image = open_image(path, max_pixels)
     if image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg":
         raise ValueError(
             f"a label must be saved without loss, got a JPEG in {path}; save it as PNG"

@@ -121,18 +121,14 @@ def _lossy(paths: Iterable[str]) -> Iterator[str]:
     )
 
 
-def images_in(folder: Path, channels: int) -> ImageFiles:
+def images_in(folder: Path) -> ImageFiles:
     """Return the images in a folder, to predict.
-
-    Args:
-        folder: Folder of the images.
-        channels: Number of image channels.
 
     Raises:
         FileNotFoundError: If there is no such folder.
         ValueError: If it holds no image, or images that differ in their suffix only.
     """
-    files = ImageFiles(list_images(folder), channels=channels, root=folder)
+    files = ImageFiles(list_images(folder), root=folder)
     raise_faults(_equal_names("images", _by_stem(files.images, folder)))
     return files
 
@@ -146,7 +142,8 @@ def without_labels(files: ImageFiles | None) -> ImageFiles | None:
     if files is None:
         return None
     raise_faults(_equal_names("images", _by_stem(files.images, files.root)))
-    return ImageFiles(files.images, channels=files.channels, root=files.root)
+    alone = ImageFiles(files.images, root=files.root)
+    return alone.read_with(files.channels, files.max_pixels)
 
 
 def _equal_names(kind: str, found: dict[str, list[str]]) -> list[str]:

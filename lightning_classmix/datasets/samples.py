@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from lightning_classmix.batches import describe, missing_key_remedy
 from lightning_classmix.datasets.transforms import Transform
 from lightning_classmix.ops import derive_seed
 
@@ -71,17 +72,13 @@ def image_and_label(
 
     A tensor may differ in size from its label unless ``same_size``.
     """
+    _check_keys(item, index, labeled)
     image, label = split_item(item)
     if checked:
         return image, label if labeled else None
     image = _checked_image(image, index)
     if not labeled:
         return image, None
-    if label is None:
-        raise ValueError(
-            f"a labeled item must be (image, label) or a dict with both, got"
-            f" {_kind(item)} for item {index}"
-        )
     classes = _checked_label(label, index)
     if (same_size or isinstance(image, np.ndarray)) and classes.shape != image_size(
         image
@@ -91,6 +88,20 @@ def image_and_label(
             f" {classes.shape} in item {index}"
         )
     return image, classes
+
+
+def _check_keys(item: Any, index: int, labeled: bool) -> None:
+    """Raise a ValueError if an item has no image or, if ``labeled``, no label."""
+    needed = ("image", "label") if labeled else ("image",)
+    found: Any = item if isinstance(item, Mapping) else {}
+    if not isinstance(item, Mapping):
+        image, label = split_item(item)
+        found = {"image": image} if label is None else {"image": image, "label": label}
+    missing = [key for key in needed if found.get(key) is None]
+    if missing:
+        remedy = missing_key_remedy(found, missing[0])
+        form = "(image, label) or {'image', 'label'}" if labeled else "{'image'}"
+        raise ValueError(f"item {index} must be {form}, got {describe(item)}; {remedy}")
 
 
 def split_item(item: Any) -> tuple[Any, Any]:
@@ -130,6 +141,8 @@ def _checked_image(image: Any, index: int) -> NDArray[Any] | Tensor:
 def _checked_label(label: Any, index: int) -> NDArray[np.uint8]:
     """Return the class per pixel, uint8 ``(H, W)``."""
     classes = np.asarray(label)
+    if classes.ndim == 3 and classes.shape[0] == 1:
+        classes = classes[0]
     whole = classes.dtype.kind in "iub" and classes.size > 0
     if not whole or classes.min() < 0 or classes.max() > 255:
         held = f" in [{classes.min()}, {classes.max()}]" if whole else ""

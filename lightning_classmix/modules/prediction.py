@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lightning_classmix import ops
+from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS
 from lightning_classmix.datasets.image_reading import read_image
 
 if TYPE_CHECKING:
@@ -24,20 +25,23 @@ RawImage: TypeAlias = str | Path | Image.Image | NDArray[Any] | Tensor
 Blend: TypeAlias = Literal["uniform", "gaussian"]
 
 
-def to_array(image: RawImage, channels: int) -> NDArray[Any]:
+def to_array(
+    image: RawImage, channels: int, max_pixels: int = MAX_IMAGE_PIXELS
+) -> NDArray[Any]:
     """Return the pixels of an image, ``(H, W, C)``, at the precision of a file.
 
     Args:
         image: Path; PIL image; uint8 or uint16 array ``(H, W, C)``; or tensor
             ``(C, H, W)``, uint8, uint16 or float in [0, 1].
         channels: Number of channels that the network accepts, C.
+        max_pixels: Largest number of pixels of an image file.
 
     Raises:
         TypeError: If the image has another type or dtype.
         ValueError: If the shape or the range does not fit.
     """
     if isinstance(image, (str, Path)):
-        return read_image(Path(image), channels)
+        return read_image(Path(image), channels, max_pixels)
     if isinstance(image, Image.Image):
         deep = image.mode.startswith("I;16")
         image = np.asarray(
