@@ -121,7 +121,11 @@ def test_predictions_know_their_name_and_size() -> None:
         ((PIXELS, PIXELS), ValueError, r"got \(2, 3, 3\) in item 0"),
         ((PIXELS, LABEL - 300.0), ValueError, r"in \[0, 255\], got float64 in item 0"),
         ((PIXELS, LABEL.astype(int) - 1), ValueError, r"got int64 in \[-1, 254\]"),
-        ((PIXELS, None), ValueError, r"must be \(image, label\) .* got tuple"),
+        (
+            (PIXELS, None),
+            ValueError,
+            r"must be \(image, label\) .* got \(uint8 \(2, 3, 3\), None\)",
+        ),
         ((PIXELS.astype(float), LABEL), TypeError, "got ndarray float64 in item 0"),
         (("a.png", LABEL), TypeError, "got str in item 0"),
         ((PIXELS[0], LABEL), ValueError, r"3 dimensions, got \(3, 3\) in item 0"),
