@@ -11,8 +11,17 @@ from torch import Tensor
 from lightning_classmix import batches, ops
 
 _READINGS = 5  # in a row without a class, before a warning
-_VANISHED = 0.05  # share of a class in the pseudo-labels, relative to that in labels
 _OBSERVED = 10  # steps that are counted in each logging interval
+VANISHED = 0.05
+"""Share of a class among the pseudo-labels, relative to that among the labels, below
+which the class counts as missing."""
+
+REMEDY = (
+    "raise labeled_only_steps or lower unlabeled_weight, so that the labels teach these"
+    " classes first, or label more images that show them"
+)
+"""What to do about a missing class."""
+
 _SCALARS = ("pixels", "confident", "agreed", "moved", "classes", "images")
 
 
@@ -140,7 +149,7 @@ class PseudoLabelHealth(Callback):
         held = [index for index, share in enumerate(labeled_shares) if share > 0]
         new = []
         for index in held:
-            if shares[index] >= _VANISHED * labeled_shares[index]:
+            if shares[index] >= VANISHED * labeled_shares[index]:
                 self.vanished[index] = 0
                 continue
             self.vanished[index] = self.vanished.get(index, 0) + 1
@@ -149,10 +158,6 @@ class PseudoLabelHealth(Callback):
         if not new:
             return
         steps = f"in the last {_READINGS * interval} steps"
-        remedy = (
-            "raise labeled_only_steps or lower unlabeled_weight, so that the labels"
-            " teach these classes first, or label more images that show them"
-        )
         left = [i for i in held if self.vanished[i] < _READINGS]
         if len(left) <= 1:
             largest = max(range(len(names)), key=lambda index: shares[index])
@@ -160,7 +165,7 @@ class PseudoLabelHealth(Callback):
                 f"class {names[largest]} covers {shares[largest]:.1%} of the"
                 f" pseudo-labels, and {labeled_shares[largest]:.1%} of the labels;"
                 f" every other class has vanished from the pseudo-labels {steps};"
-                f" {remedy}"
+                f" {REMEDY}"
             )
             return
         listed = ", ".join(
@@ -169,7 +174,7 @@ class PseudoLabelHealth(Callback):
             for i in new
         )
         rank_zero_warn(
-            f"classes have vanished from the pseudo-labels {steps}: {listed}; {remedy}"
+            f"classes have vanished from the pseudo-labels {steps}: {listed}; {REMEDY}"
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from lightning_classmix.colors import to_colors, to_picture
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
 from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE
 from lightning_classmix.experiments.demo_figure import save_report
-from lightning_classmix.experiments.report import add_confusion
 from lightning_classmix.experiments.report_page import Page
+from lightning_classmix.experiments.report_scores import add_confusion
 from lightning_classmix.models.small_unet import SmallUNet
 from lightning_classmix.modules.classmix import ClassMix
 from lightning_classmix.modules.supervised import Supervised

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from lightning_classmix.callbacks.pseudo_label_health import REMEDY, VANISHED
 from lightning_classmix.experiments.report_chart import line_chart
 from lightning_classmix.experiments.report_page import Page
 from lightning_classmix.experiments.report_run import Curve, RecordedRun, read_run
+from lightning_classmix.experiments.report_scores import add_confusion, add_scores
 
 _MOST_MIXES = 8  # pictures of mixes in a page
-_MOST_LINES = 24  # lines of a chart, and classes of a matrix
+_MOST_LINES = 24  # lines of a chart
 
 
 def report(run: Path, out: Path | None = None) -> Path:
@@ -42,7 +43,7 @@ def report(run: Path, out: Path | None = None) -> Path:
     for earlier in recorded.earlier:
         page.note(f"Continues {earlier}")
     if recorded.validation is not None:
-        _add_scores(page, recorded.validation)
+        add_scores(page, recorded.validation)
     else:
         page.note("No validation is recorded.")
     _add_curves(page, recorded.curves)
@@ -78,40 +79,6 @@ def _summary(run: RecordedRun) -> str:
 
 def _class_name(class_path: object) -> str:
     return str(class_path or "").rpartition(".")[2]
-
-
-def _add_scores(page: Page, validation: Mapping[str, Any]) -> None:
-    """Add the table of scores per class, with the means below."""
-    scores = validation["scores"]
-    page.section(f"Scores of the validation at step {validation['step']}")
-    page.note(
-        "In points. Pixels are pooled over all images; '-' marks a class without pixels"
-        f" in truth and prediction. The {validation['evaluate']} predicts."
-    )
-    columns = [
-        (network, metric)
-        for network, metrics in scores.items()
-        for metric in sorted(metrics, key=lambda metric: (metric != "iou", metric))
-        if isinstance(metrics[metric], list) and metric != "confusion"
-    ]
-    names = {"iou": "IoU", "boundary_iou": "boundary IoU"}
-    heads = [f"{network} {names.get(metric, metric)}" for network, metric in columns]
-    rows: list[list[object]] = [
-        [name, *(scores[network][metric][index] for network, metric in columns)]
-        for index, name in enumerate(validation["class_names"])
-    ]
-    means = [
-        scores[network].get("miou" if metric == "iou" else f"m{metric}")
-        for network, metric in columns
-    ]
-    rows.append(["mean over the classes", *means])
-    page.table(["class", *heads], rows)
-    accuracy = ", ".join(
-        f"{network} {100 * metrics['accuracy']:.1f}"
-        for network, metrics in scores.items()
-        if metrics.get("accuracy") is not None
-    )
-    page.note(f"Share of correct pixels, in points: {accuracy}")
 
 
 def _add_curves(page: Page, curves: Mapping[str, Curve]) -> None:
@@ -166,50 +133,14 @@ def _add_health(page: Page, curves: Mapping[str, Curve]) -> None:
             labeled = curves.get(f"{prefix}labeled_share/{name}", [(0.0, 0.0)])[-1][1]
             share = curve[-1][1]
             rows.append([name, share, labeled])
-            if share < 0.05 * labeled:
+            if share < VANISHED * labeled:
                 lost.append(name)
     if lost:
         page.warning(
-            f"Almost absent from the last pseudo-labels: {', '.join(lost)}. Raise"
-            " labeled_only_steps or lower unlabeled_weight, or label more images that"
-            " show these classes."
+            f"Almost absent from the last pseudo-labels: {', '.join(lost)}. {REMEDY}"
         )
     page.note("Share of each class at the last logging interval, in points:")
     page.table(["class", "pseudo-labels", "labels"], rows)
-
-
-def add_confusion(page: Page, validation: Mapping[str, Any], title: str = "") -> None:
-    """Add the confusion matrix of the network that predicts.
-
-    Args:
-        page: Page to add to.
-        validation: Record of a validation, as `ValidationRecord` writes it.
-        title: Name of the network in the title of the section.
-    """
-    network = validation["evaluate"]
-    matrix = validation["scores"].get(network, {}).get("confusion")
-    names = validation["class_names"]
-    if matrix is None:
-        return
-    name = title or f"the {network}"
-    page.section(f"Confusion matrix of {name}, in % of the true class")
-    if len(names) <= _MOST_LINES:
-        page.matrix(names, matrix)
-        return
-    page.note(f"{len(names)} classes: the most frequent confusions.")
-    pairs = [
-        (count, i, j)
-        for i, row in enumerate(matrix)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    page.table(
-        ["true class", "predicted class", "share of the true class"],
-        [
-            [names[i], names[j], count / sum(matrix[i])]
-            for count, i, j in sorted(pairs, reverse=True)[:_MOST_LINES]
-        ],
-    )
 
 
 def _add_pictures(page: Page, run: RecordedRun) -> None:
