@@ -23,7 +23,7 @@ import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
 from ops import looped_step  # the script beside this one
-from timing import Clock, Report, arguments
+from timing import Clock, Report, arguments, memory_of_process
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -253,12 +253,6 @@ def print_peak(kind: str, name: str, options: Any) -> None:
         print(torch.cuda.max_memory_allocated() / 2**20)
     else:
         print(memory_of_process("VmHWM") - base)
-
-
-def memory_of_process(name: str) -> float:
-    """Return a figure of this process's memory in MB; Linux only."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition(f"{name}:")[2].split()[0]) / 2**10
 
 
 def compare_memory(name: str, report: Report) -> None:

@@ -60,6 +60,12 @@ class Clock:
         return seconds
 
 
+def memory_of_process(name: str) -> float:
+    """Return a figure of this process's memory in MB; Linux only."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) / 2**10
+
+
 @dataclass
 class Row:
     """One line of a table: what was measured, against what, and their ratio."""
