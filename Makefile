@@ -2,6 +2,7 @@
 # make check: lint, types, import order and the fast tests
 # make test: make check and the slow tests
 # make test-minimum: the fast tests with the lowest versions that pyproject.toml allows
+# make bench: time operations, steps, data and imports against references; writes bench/
 # make docs: build the documentation into site/; warnings are errors
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 # two tests at a time or more, one thread each
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo check test test-minimum docs clean
+.PHONY: demo check test test-minimum bench docs clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -42,8 +43,17 @@ test: check
 test-minimum: .venv-minimum/installed
 	OMP_NUM_THREADS=1 .venv-minimum/bin/python -m pytest -m "not slow" --ignore tests/docs --ignore tests/notebooks
 
+bench: .venv/installed
+	mkdir -p bench
+	$(BIN)/python benchmarks/imports.py --rounds 3 --json bench/imports.json
+	$(BIN)/python benchmarks/ops.py --rounds 3 --json bench/ops.json
+	$(BIN)/python benchmarks/step.py --steps 15 --json bench/step.json
+	$(BIN)/python benchmarks/parts.py --rounds 3 --side 1200 --json bench/parts.json
+	$(BIN)/python benchmarks/data.py --rounds 3 --json bench/data.json
+	$(BIN)/python benchmarks/scaling.py --json bench/scaling.json
+
 docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf .venv .venv-minimum demo site
+	rm -rf .venv .venv-minimum bench demo site
