@@ -95,13 +95,22 @@ def test_a_file_of_dinov2_is_loaded_at_another_size(
     assert torch.cosine_similarity(corner, source.pos_embed[0, -1], dim=0) > 0.8
 
 
-def test_logits_depend_on_their_own_patch_most() -> None:
-    network = dpt("tu-eva02_tiny_patch14_224").eval()
-    image = torch.zeros(1, 3, 112, 112)
-    changed = image.clone()
-    changed[..., 70:84, 28:42] = 5.0  # one patch
+def test_features_of_a_patch_reach_the_logits_at_its_place() -> None:
+    torch.manual_seed(0)
+    inner: Any = dpt("tu-eva02_tiny_patch14_224").eval().network
+    features = torch.zeros(1, 192, 32, 32)
+    changed = features.clone()
+    changed[..., 18, 12] = 1.0  # the center of this patch is (18.5, 12.5) of 32
+    prefix = [torch.zeros(1, 1, 192)] * 4
     with torch.no_grad():
-        difference = (network(changed) - network(image)).abs().sum(1)[0]
-    row, column = divmod(int(difference.argmax()), 112)
-    assert 56 <= row < 98
-    assert 14 <= column < 56
+        first, second = (
+            inner.segmentation_head(inner.decoder([part] * 4, prefix))
+            for part in (features, changed)
+        )
+    weight = (second - first).square().sum(1)[0]
+    assert weight.shape == (512, 512)  # 16 pixels for each patch
+    grid = torch.arange(512) + 0.5
+    center = [(weight.sum(dim) * grid).sum() / weight.sum() / 16 for dim in (1, 0)]
+    torch.testing.assert_close(
+        torch.stack(center), torch.tensor([18.5, 12.5]), atol=1.0, rtol=0
+    )
