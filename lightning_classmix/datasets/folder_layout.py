@@ -1,6 +1,8 @@
 """Find the images and labels of `FolderDataModule`."""
 
-from collections.abc import Iterable, Mapping
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -12,6 +14,7 @@ from lightning_classmix.datasets.name_rules import Place
 from lightning_classmix.datasets.pairing import pair_up, read_list
 
 _FIFTH = 5
+_FOLLOWED = 20_000
 VOC_IMAGES = "JPEGImages"
 """Folder of the images in a tree of Pascal VOC."""
 
@@ -65,10 +68,9 @@ def folder_files(
                 found[part] = pair_up(place.image_paths(), place)
         faults += found.setdefault(part, (None, []))[1]
     val, test = found["val"][0], found["test"][0]
+    faults += _shared_images((labeled, unlabeled), (val, test))
     if val is None:
         labeled, val = hold_out(labeled, root / "val")
-    if any(lists.values()):  # lists may overlap, folders cannot
-        faults += _shared_images((labeled, unlabeled), (val, test))
     return Files(
         labeled,
         unlabeled if len(unlabeled) else None,
@@ -177,12 +179,39 @@ def hold_out(pairs: ImageFiles, folder: Path) -> tuple[ImageFiles, ImageFiles | 
 def _shared_images(
     training: Iterable[ImageFiles], evaluation: Iterable[ImageFiles | None]
 ) -> list[str]:
-    """Return a fault for every image that is in training and evaluation sets."""
-    held = {path for part in evaluation if part for path in part.images.strings()}
-    both = held.intersection(
-        path for part in training for path in part.images.strings()
-    )
+    """Return a fault for every image that is in training and evaluation sets.
+
+    Two spellings of a path, links, and names that differ in case or Unicode form may be
+    the same file.
+    """
+    held: dict[str, list[str]] = {}
+    for part in filter(None, evaluation):
+        for key, path in _keys(part):
+            held.setdefault(key, []).append(path)
+    both = {}
+    for part in training:
+        for key, path in _keys(part):
+            for other in held.get(key, ()):
+                if other == path or os.path.samefile(other, path):
+                    both[path] = other
     return [
         f"an image must be trained on or evaluated on, got {path} in both"
-        for path in sorted(both)
+        + (f", also as {other}" if other != path else "")
+        for path, other in sorted(both.items())
     ]
+
+
+def _keys(files: ImageFiles) -> Iterator[tuple[str, str]]:
+    """Yield the path of each image, and a key that all paths of one file share.
+
+    Links to single files are followed in sets of up to 20,000 images.
+    """
+    follow = len(files) <= _FOLLOWED
+    folders: dict[str, str] = {}
+    for path in files.images.strings():
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.join(folders[folder], name)
+        real = os.path.realpath(real) if follow else real
+        yield unicodedata.normalize("NFC", real).casefold(), path

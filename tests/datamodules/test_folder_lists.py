@@ -74,3 +74,45 @@ def test_an_image_in_two_lists_is_a_fault(tmp_path: Path) -> None:
     (root / "val.csv").write_text("images/00.jpg,labels/00.png\n")
     with pytest.raises(ValueError, match=r"trained on or evaluated on, got .*00\.jpg"):
         setup_folder(root, train_list="train.csv", val_list="val.csv")
+
+
+@pytest.mark.parametrize(
+    "image", ["./images/00.jpg", "labels/../images/00.jpg", "links/00.jpg", "alone.jpg"]
+)
+def test_an_image_in_two_lists_under_two_spellings_is_a_fault(
+    image: str, tmp_path: Path
+) -> None:
+    root = make_folder(tmp_path)
+    (root / "links").symlink_to(root / "images")
+    (root / "alone.jpg").symlink_to(root / "images/00.jpg")
+    (root / "train.csv").write_text("images/00.jpg,labels/00.png\n")
+    (root / "val.csv").write_text(f"{image},labels/00.png\n")
+    with pytest.raises(ValueError, match="trained on or evaluated on") as error:
+        setup_folder(root, train_list="train.csv", val_list="val.csv")
+    assert f"got {root}/images/00.jpg in both, also as {root}/{image}" in str(
+        error.value
+    )
+
+
+def test_a_validation_folder_of_links_to_training_images_is_a_fault(
+    tmp_path: Path,
+) -> None:
+    root = make_folder(tmp_path, val=0)
+    for name in ("images/00.jpg", "labels/00.png"):
+        link = root / "val" / name
+        link.parent.mkdir(parents=True)
+        link.symlink_to(root / name)
+    with pytest.raises(ValueError, match=r"got .*images/00\.jpg in both, also as"):
+        setup_folder(root)
+
+
+def test_names_that_differ_in_case_may_be_two_files(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    save_pair(root / "images/A.png", root / "labels/A.png")
+    save_pair(root / "Images/a.png", None)
+    (root / "train.csv").write_text(
+        "images/A.png,labels/A.png\nimages/00.jpg,labels/00.png\n"
+    )
+    (root / "val.csv").write_text("Images/a.png,labels/01.png\n")
+    data = setup_folder(root, train_list="train.csv", val_list="val.csv")
+    assert len(data.val) == 1
