@@ -7,7 +7,7 @@ with the callbacks of the command line. Printed are the slope of the memory of t
 process and of its workers per 1,000 steps, the numbers of open files and threads, and
 the time of a step at the end against the start. Memory, files and threads are those of
 the second half: until then caches fill. The status is 1 if files or threads grow, if
-memory grows by more than 1 MiB per 1,000 steps, or if steps become more than 5 % slower.
+memory grows by more than 1 MiB per 1,000 steps, or if steps become 5 % slower.
 Times depend on what else the machine does; the processor time of this process less so.
 Linux only.
 """
