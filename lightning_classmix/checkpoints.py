@@ -98,14 +98,7 @@ def read_checkpoint(path: str | Path, name: str = "checkpoint") -> dict[str, Any
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{name} must be a file, got {path}")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = " ".join(str(error).partition("\n")[0].split())
-        raise ValueError(
-            f"{name} must be a checkpoint of tensors and plain values, got {path}:"
-            f" {reason}"
-        ) from error
+    content = read_torch_file(path, name)
     fault = _describe_foreign(content)
     if fault is not None:
         raise ValueError(
@@ -114,6 +107,30 @@ def read_checkpoint(path: str | Path, name: str = "checkpoint") -> dict[str, Any
         )
     checkpoint: dict[str, Any] = content
     return checkpoint
+
+
+def read_torch_file(path: str | Path, name: str) -> Any:
+    """Read a file that torch wrote to the CPU; code in the file is not run.
+
+    Args:
+        path: File that ``torch.save`` wrote.
+        name: Name of the argument that is the path, for error messages.
+
+    Raises:
+        ValueError: If the file holds anything but tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # The texts of torch are long, and advise to run code that the file holds.
+        reason = "it holds Python objects, or torch did not write it"
+        if isinstance(error, OSError):
+            reason = str(error.strerror)
+        elif "PytorchStreamReader" in str(error) or isinstance(error, EOFError):
+            reason = "it is incomplete"
+        raise ValueError(
+            f"{name} must be a file of tensors and plain values, got {path}: {reason}"
+        ) from error
 
 
 def _describe_foreign(content: Any) -> str | None:

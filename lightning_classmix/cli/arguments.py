@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_classmix.cli.checkpoint_settings import checkpoint_settings
+from lightning_classmix.cli.errors import DATA_MISSING
 from lightning_classmix.cli.recipes import Config, read_config
 
 _TRAINER_KEYS = (
@@ -51,7 +52,11 @@ def expand_arguments(arguments: Sequence[str]) -> Arguments:
         root = Path(settings.value("trainer.default_root_dir") or ".")
         checkpoint = str(newest_last_checkpoint(root))
         flags = [*flags, "--ckpt_path", checkpoint]
-    if checkpoint and not _known_to_lightning(str(checkpoint)):
+    if "://" in str(checkpoint):
+        raise ValueError(
+            f"ckpt_path must be a file, got the address {checkpoint}; download it first"
+        )
+    if checkpoint and checkpoint not in ("best", "hpc"):  # keywords of Lightning
         path = Path(str(checkpoint))
         named = {
             part: settings.flag(part) or settings.flag(f"{part}.class_path")
@@ -83,10 +88,7 @@ def expand_command_arguments(command: str, arguments: Sequence[str]) -> Argument
     given = settings.flag("data") or settings.flag("data.class_path")
     asks = any(re.match(r"--(data\.)?help\b|-h$", flag) for flag in flags)
     if not (given or settings.recipe("data") or asks):
-        raise ValueError(
-            "data must be given, by a recipe such as --config folder or by a class such"
-            " as --data FolderDataModule, got none"
-        )
+        raise ValueError(DATA_MISSING)
     networks = [str(path) for path, content in configs if "model" in content]
     if command == "compare" and networks:
         sys.stderr.write(
@@ -156,11 +158,6 @@ def _without_recipe_split(flags: list[str], settings: _Settings) -> list[str]:
     if subset and settings.flag("data.labeled") and not settings.flag("data.split"):
         return [*flags, "--data.split", "null"]
     return flags
-
-
-def _known_to_lightning(checkpoint: str) -> bool:
-    """Return whether it is a keyword of Lightning or an address, not a path."""
-    return checkpoint in ("best", "hpc") or "://" in checkpoint
 
 
 def _read_configs(arguments: Sequence[str]) -> tuple[list[Config], list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lightning_classmix.cli.console import printable
 from lightning_classmix.datamodules.files import FileDataModule
 from lightning_classmix.datasets.class_statistics import ClassStatistics
 from lightning_classmix.datasets.file_records import FileRecord
@@ -165,7 +166,7 @@ def _print(report: dict[str, Any]) -> None:
         found = report[kind]
         console.print(f"\n{len(found)} {kind if len(found) != 1 else kind[:-1]}")
         for line in found:
-            console.print(f"  {line}")
+            console.print(f"  {printable(line)}")
 
 
 def _class_table(report: dict[str, Any]) -> Table:
@@ -175,7 +176,7 @@ def _class_table(report: dict[str, Any]) -> Table:
     for name in report["classes"][parts[0]]:
         found = [report["classes"][part][name] for part in parts]
         cells = [(f"{row['share']:.2%}", str(row["images"])) for row in found]
-        table.add_row(name, *(cell for pair in cells for cell in pair))
+        table.add_row(printable(name), *(cell for pair in cells for cell in pair))
     void = [(f"{report['void_share'][part]:.2%}", "") for part in parts]
     table.add_row("void (of all pixels)", *(cell for pair in void for cell in pair))
     return table

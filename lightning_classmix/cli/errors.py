@@ -11,11 +11,16 @@ from typing import NoReturn
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.trainer import connectors
 
+from lightning_classmix.cli.console import printable
 from lightning_classmix.ops.ranges import similar
 
 _USER_ERROR_SOURCES = (
     Path(__file__).parents[1],
     Path(str(connectors.__file__)).parent,
+)
+DATA_MISSING = (
+    "data must be given, by a recipe such as --config folder or by a class such as"
+    " --data FolderDataModule, got none"
 )
 USER_ERRORS = (
     FloatingPointError,
@@ -30,7 +35,7 @@ USER_ERRORS = (
 
 def fail(message: str, *, status: int = 1) -> NoReturn:
     """Print an error and exit."""
-    sys.stderr.write(f"classmix: error: {message}\n")
+    sys.stderr.write(f"classmix: error: {printable(message)}\n")
     sys.exit(status)
 
 
@@ -99,7 +104,8 @@ def _unknown_argument(
 ) -> str | None:
     """Describe an argument that the command or a class does not have."""
     found = re.search(
-        r"(?:unrecognized arguments: --|accept option '|Option ')([\w.+]+)", message
+        r"(?:unrecognized arguments: (?:--)?|accept option '|Option ')([^\s'=]+)",
+        message,
     )
     if not found:
         return None
@@ -107,6 +113,8 @@ def _unknown_argument(
     owners = re.findall(r"Problem with given class_path '([^']+)'", message)
     # Where a list of callbacks is expected, the base class is tried last.
     owners = [name for name in owners if _last(name) != "Callback"]
+    if owners and _last(owners[-1]) == "LightningDataModule":
+        return DATA_MISSING
     names = [*arguments(owners[-1])] if owners else [*options]
     names += ["init_args"] if owners and name.startswith("init") else []
     owner = f" of {_last(owners[-1])}" if owners else ""
@@ -115,21 +123,28 @@ def _unknown_argument(
 
 def _missing_argument(message: str, key: str) -> str | None:
     """Describe a required argument or a value that was not given."""
-    found = re.search(r"arguments are required: (?:\w+\.)?(.+)", message)
+    found = re.search(r"arguments are required: (.+)", message)
     if found:
-        return f"{_join(key, found[1])} must be given"
+        names = [name.rpartition(".")[2] for name in found[1].split(", ")]
+        return f"{', '.join(_join(key, name) for name in names)} must be given"
     found = re.search(r"argument (?:-\w/)?--([\w.]+): expected one argument", message)
     return f"{found[1]} must have a value, got none" if found else None
 
 
 def _wrong_name(message: str, key: str) -> str | None:
     """Describe a wrong name where a name or a function is expected."""
-    given = re.search(r"Given value: ([\w-]+)$", message, flags=re.MULTILINE)
+    given = re.search(r"Given value: (\S+)$", message, flags=re.MULTILINE)
     if "typing.Literal[" not in message or "Callable[" not in message or not given:
         return None
-    names = re.findall(r"'([\w-]+)'", message[message.find("Literal[") :])
-    allowed = ", ".join(dict.fromkeys(names))
+    names = _literals(message)
+    allowed = ", ".join(names)
     return f"{key} must be one of {allowed}, got {given[1]}{similar(given[1], names)}"
+
+
+def _literals(message: str) -> list[str]:
+    """Return the names that the literal types of a message allow."""
+    found = re.findall(r"Literal\[([^\]]*)\]", message)
+    return [*dict.fromkeys(re.findall(r"'([^']+)'", " ".join(found)))]
 
 
 def _unknown_class(message: str, key: str, classes: Iterable[str]) -> str | None:
@@ -138,6 +153,9 @@ def _unknown_class(message: str, key: str, classes: Iterable[str]) -> str | None
         name = "".join(pair)
         if _last(name) not in classes:
             return f"{key} must name a class, got {name}{similar(name, classes)}"
+    lost = re.search(r"Expected a path but (\S+) either not accessible", message)
+    if lost:
+        return f"{key} must name a class or function to import, got {lost[1]}"
     found = re.search(r"import path string: (\S+)$", message)
     if not found:
         return None
@@ -148,6 +166,9 @@ def _unknown_class(message: str, key: str, classes: Iterable[str]) -> str | None
 
 def _wrong_value(message: str, key: str) -> str | None:
     """Describe a value of the wrong type or range."""
+    found = re.search(r"Unable to load config (.+)", message)
+    if found:
+        return f"{key.split('.')[0]} must hold keys and values, got {found[1]}"
     found = re.search(r"Got value: (.+)|Given value: (.+)", message)
     if not found:
         return None
@@ -156,17 +177,26 @@ def _wrong_value(message: str, key: str) -> str | None:
     if nested:
         key = _join(key, nested[1])
         value = nested[2]
-    names = re.findall(r"'([\w-]+)'", message[message.find("[") :])
-    types = [
-        re.sub(r"typing\.Literal|<class '|'>", "", name).replace("NoneType", "null")
-        for name in re.findall(r"(?m)Expected an? (.+?)(?:\. Got|$)", message)
-    ]
-    abstract = r"instantiatable class, but (\S+) is abstract"
-    kinds = dict.fromkeys(
-        re.sub(abstract, lambda cls: f"a subclass of {_last(cls[1])}", kind)
-        for kind in types
-    )
-    return f"{key} must be {' or '.join(kinds)}, got {value}{similar(value, names)}"
+    names = _literals(message)
+    types = re.findall(r"(?m)Expected an? (.+?)(?:\. Got|$)", message)
+    kinds = " or ".join(dict.fromkeys(map(_readable_type, types)))
+    if kinds == "null" or value.startswith("{'class_path'"):
+        kinds = "a class_path, the name of a class, with init_args, its arguments"
+    return f"{key} must be {kinds}, got {value}{similar(value, names)}"
+
+
+def _readable_type(text: str) -> str:
+    """Return a type, as the parser names it, in words."""
+    names = _literals(text)
+    if names:
+        return f"one of {', '.join(names)}"
+    abstract = re.fullmatch(r"instantiatable class, but (\S+) is abstract", text)
+    if abstract:
+        return f"a subclass of {_last(abstract[1])}"
+    text = re.sub(r"<class '|'>|typing\.|collections\.abc\.", "", text)
+    text = re.sub(r"Literal\[(.*)\]", r"one of \1", text)
+    text = re.sub(r"^(tuple|Sequence|list|Iterable)\b", "a list", text)
+    return text.replace("NoneType", "null").replace("elements", "values")
 
 
 def _last(class_path: str) -> str:

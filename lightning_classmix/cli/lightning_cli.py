@@ -20,10 +20,11 @@ from lightning_classmix.callbacks.validation_record import ValidationRecord
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import expand_arguments
 from lightning_classmix.cli.console import print_line
-from lightning_classmix.cli.errors import fail
+from lightning_classmix.cli.errors import USER_ERRORS, fail
 from lightning_classmix.cli.loggers import run_loggers
 from lightning_classmix.cli.parser import Parser
 from lightning_classmix.cli.stops import continuation
+from lightning_classmix.cli.trainer_arguments import check_trainer_arguments
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.modules.supervised import Supervised
 
@@ -40,6 +41,7 @@ class ClassMixCLI(LightningCLI):
     """Lightning's commands for the modules and data modules of this package."""
 
     def __init__(self, arguments: list[str]) -> None:
+        self._command = arguments[0]
         super().__init__(
             Supervised,
             LightningDataModule,
@@ -67,7 +69,12 @@ class ClassMixCLI(LightningCLI):
         parser.set_defaults({"model": {"class_path": "lightning_classmix.ClassMix"}})
 
     def _prepare_subcommand_parser(self, *command: Any, **kwargs: Any) -> Any:
-        """Let `ScoreTable` print scores, and keep no predictions in memory."""
+        """Let `ScoreTable` print scores, and keep no predictions in memory.
+
+        The parsers of the commands that are not run stay empty, which saves time.
+        """
+        if self._command in self.subcommands() and command[1] != self._command:
+            return self.init_parser(**kwargs)
         parser = super()._prepare_subcommand_parser(*command, **kwargs)
         if command[1] in ("validate", "test"):
             parser.set_defaults({"verbose": False})
@@ -89,6 +96,13 @@ class ClassMixCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Skip what Lightning does here; ``parse_arguments`` has done it."""
+
+    def _set_seed(self) -> None:
+        """Check the arguments of the Trainer and the seed, then set the seed."""
+        check_trainer_arguments(
+            self._get(self.config, "trainer"), self._get(self.config, "seed_everything")
+        )
+        super()._set_seed()
 
     def instantiate_classes(self) -> None:
         """Create data module, module and Trainer.
@@ -132,7 +146,11 @@ class ClassMixCLI(LightningCLI):
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins.append(AtomicCheckpointIO())
         config.plugins = plugins
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (*USER_ERRORS, ImportError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"the Trainer cannot be created: {reason}") from error
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run a command; add to an error what was written, and how to continue."""

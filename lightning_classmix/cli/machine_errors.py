@@ -13,6 +13,8 @@ _REMEDIES = {
     errno.EROFS: f"it is read-only; {_OTHER_FOLDER}",
     errno.EACCES: f"give the permission, or {_OTHER_FOLDER}",
     errno.EPERM: f"give the permission, or {_OTHER_FOLDER}",
+    errno.EEXIST: "a file is in the place of a folder; give another path",
+    errno.ENOTDIR: "a file is in the place of a folder; give another path",
     errno.ENOENT: "it was moved or deleted; restore it",
     errno.ESTALE: "the network folder is gone; mount it again",
     errno.EIO: "the disk has a fault; check it",

@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from lightning_classmix.cli.console import escape_unencodable, output_is_closed
 from lightning_classmix.cli.help import COMMANDS, TRAINER_COMMANDS, help_text
 
 _HARMLESS_WARNINGS = (
@@ -22,14 +23,27 @@ _HARMLESS_WARNINGS = (
     "(?s)Be aware that when using `ckpt_path`",  # evaluation needs no callbacks
 )
 
+_CLOSED = 128 + 13
+
 
 def main() -> None:
     """Run the subcommand that the arguments name.
 
     An error of the user ends in one line; ``CLASSMIX_TRACEBACK=1`` in the environment
-    shows its traceback.
+    shows its traceback. If the reader of the output ends first, as ``head`` does, the
+    exit status is 141, that of a program that SIGPIPE stopped.
     """
-    arguments = sys.argv[1:]
+    escape_unencodable()
+    try:
+        _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not output_is_closed():
+            raise
+        sys.exit(_CLOSED)
+
+
+def _run(arguments: list[str]) -> None:
     if arguments[:1] in (["--help"], ["-h"]):
         sys.stdout.write(help_text())
         return
@@ -62,6 +76,8 @@ def main() -> None:
                 _run_command(command, arguments[1:])
             else:
                 _run_trainer(arguments)
+    except BrokenPipeError:
+        raise
     except errors.USER_ERRORS as error:
         line = machine_error_message(error) or errors.user_error_message(error)
         if line is None or errors.show_traceback():

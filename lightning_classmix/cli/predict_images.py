@@ -17,7 +17,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from lightning_classmix.checkpoints import atomic_file
-from lightning_classmix.cli.console import print_line
+from lightning_classmix.cli.console import print_line, printable
 from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, list_images
 from lightning_classmix.inference.georeference import write_georeferenced
 from lightning_classmix.inference.predictor import Predictor
@@ -93,7 +93,7 @@ def predict_images(
     print_line(f"{len(rows)} predictions: {out}")
     if faults:
         sys.stderr.write(f"classmix: error: {len(faults)} images were left out:\n")
-        sys.stderr.write("".join(f"{fault}\n" for fault in faults))
+        sys.stderr.write("".join(f"{printable(fault)}\n" for fault in faults))
         raise SystemExit(1)
 
 

@@ -116,10 +116,24 @@ def read_pipeline(path: str) -> Pipeline:
 
 
 def load_pipeline(transform: Pipeline | dict[str, Any] | str | None) -> Pipeline | None:
-    """Return a pipeline that is given as such, as a dict or as the path of a file."""
+    """Return a pipeline that is given as such, as a dict or as the path of a file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TypeError: If it is a pipeline of another library.
+        ValueError: If the dict or the file is not a pipeline.
+    """
     if isinstance(transform, str):
         return read_pipeline(transform)
-    return make_pipeline(transform) if isinstance(transform, dict) else transform
+    if isinstance(transform, dict):
+        return make_pipeline(transform)
+    if not isinstance(transform, Pipeline | None):
+        kind = type(transform)
+        raise TypeError(
+            "transform must be a pipeline of albumentations, got"
+            f" {kind.__module__}.{kind.__qualname__}"
+        )
+    return transform
 
 
 def plain_pipeline(pipeline: Pipeline) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from lightning_classmix.experiments.report_scores import add_confusion
 from lightning_classmix.models.small_unet import SmallUNet
 from lightning_classmix.modules.classmix import ClassMix
 from lightning_classmix.modules.supervised import Supervised
+from lightning_classmix.ops.ranges import check_ranges
 
 _SHOWN = (3, 7, 11, 19)  # test scenes in the picture
 METHODS = {"supervised": (Supervised, 0.01), "classmix": (ClassMix, 0.003)}
@@ -50,8 +51,10 @@ def demo(
         steps: Optimizer steps of each method.
 
     Raises:
+        ValueError: If an argument is out of its range.
         Stopped: If a signal stopped the training.
     """
+    check_ranges(steps=steps, seed=seed)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     data = StreetScenesDataModule(

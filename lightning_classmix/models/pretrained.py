@@ -15,6 +15,7 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import Tensor, nn
 
 from lightning_classmix.models.deeplabv2 import CAFFE_RESNET
+from lightning_classmix.models.downloads import SERVER, offline_if_unreachable
 from lightning_classmix.models.network import SegmentationNetwork
 from lightning_classmix.models.weights import few, read_state
 from lightning_classmix.ops.ranges import check_known
@@ -134,17 +135,24 @@ def _published_encoder(
             key: options[key] for key in options if key not in parameters
         }
     try:
-        if encoder.startswith("tu-"):
-            return type(like)(
-                name=encoder.removeprefix("tu-"),
-                in_channels=in_channels,
-                depth=depth,
-                pretrained=True,
-                **more,
+        with offline_if_unreachable():
+            if encoder.startswith("tu-"):
+                return type(like)(
+                    name=encoder.removeprefix("tu-"),
+                    in_channels=in_channels,
+                    depth=depth,
+                    pretrained=True,
+                    **more,
+                )
+            built: nn.Module = smp.encoders.get_encoder(
+                encoder, in_channels, depth=depth, weights=weights
             )
-        built: nn.Module = smp.encoders.get_encoder(
-            encoder, in_channels, depth=depth, weights=weights
-        )
+    except OSError as error:
+        raise ValueError(
+            f"encoder_weights {weights!r} of {encoder!r} must be downloaded, and"
+            f" {SERVER} cannot be reached; give the path"
+            " of a file, or null for random weights"
+        ) from error
     except RuntimeError as error:
         raise ValueError(
             f"encoder_weights of {encoder!r} must be published, got {weights!r}:"

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lightning_classmix.checkpoints import read_torch_file
 from lightning_classmix.models.network import SegmentationNetwork
 
 # Prefixes of the keys of one network within a file, in the order of preference.
@@ -30,7 +30,8 @@ def read_state(path: Path, name: str) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it contains anything but tensors by key.
+        ValueError: If it contains anything but tensors by key, or a value that is not
+            finite.
     """
     return _read(path, name)[0]
 
@@ -55,6 +56,12 @@ def _read(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
         for key, value in state.items()
     ):
         raise ValueError(f"{name} must be a file of tensors by key, got {path}")
+    for key, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(
+                f"{name} must hold finite values, got {path} with NaN or infinity in"
+                f" {key}"
+            )
     if "class_paths" in content:
         arguments = content.get("hyper_parameters", {})
         kind = f"a checkpoint of {content['class_paths'].get('model', 'a module')}"
@@ -71,10 +78,10 @@ def _read(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
 
 
 def _load(path: Path, name: str) -> Any:
+    if path.suffix != ".safetensors":
+        return read_torch_file(path, name)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_file(path)
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(

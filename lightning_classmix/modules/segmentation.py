@@ -16,7 +16,7 @@ from lightning_classmix.datasets.preprocessing import Preprocessing
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.modules.prediction import RawImage, predict_image
 from lightning_classmix.modules.reproduction import Reproduction
-from lightning_classmix.ops.ranges import check_ranges
+from lightning_classmix.ops.ranges import check_classes, check_ranges
 
 
 class SegmentationModule(LightningModule):
@@ -59,17 +59,14 @@ class SegmentationModule(LightningModule):
     ) -> None:
         super().__init__()
         warn_of_other_lightning(type(self).__name__)
-        check_ranges(num_classes=num_classes, window=window)
+        check_ranges(num_classes=num_classes, in_channels=in_channels, window=window)
         for name, channels in (("mean", mean), ("std", std)):
             if len(channels) != in_channels:
                 raise ValueError(
                     f"{name} must have {in_channels} values, one for each of"
                     f" in_channels, got {len(channels)}"
                 )
-        if class_names is not None and len(class_names) != num_classes:
-            raise ValueError(
-                f"class_names must hold {num_classes} names, got {len(class_names)}"
-            )
+        check_classes(num_classes, class_names, palette)
         self.save_hyperparameters(ignore=["network"])
         for name, value in self.hparams.items():  # checkpoints hold plain values
             if isinstance(value, Path):

@@ -65,6 +65,7 @@ class TrainingModule(EvaluationModule):
             lr=lr,
             encoder_lr_factor=encoder_lr_factor,
             encoder_layer_decay=encoder_layer_decay,
+            weight_decay=weight_decay,
         )
         self.optimizer = optimizer
         self.lr = lr

@@ -25,10 +25,10 @@ class Range(NamedTuple):
         """Return the interval as error messages name it."""
         if self.high == math.inf:
             bound = "greater than" if self.low in self.excluded else "at least"
-            return f"{bound} {self.low:g}"
+            return f"{bound} {self.low:.12g}"
         left = "(" if self.low in self.excluded else "["
         right = ")" if self.high in self.excluded else "]"
-        return f"in {left}{self.low:g}, {self.high:g}{right}"
+        return f"in {left}{self.low:.12g}, {self.high:.12g}{right}"
 
 
 _POSITIVE = Range(1)
@@ -36,17 +36,22 @@ _NOT_NEGATIVE = Range(0)
 _SHARE = Range(0, 1)
 
 RANGES = {
+    "accumulate_grad_batches": _POSITIVE,
     "area": Range(0, 1, excluded=(0, 1)),
     "aux_weight": _NOT_NEGATIVE,
     "batch_size": _POSITIVE,
+    "check_val_every_n_epoch": _POSITIVE,
     "class_weights": _NOT_NEGATIVE,
-    "crop": _POSITIVE,
+    "crop": Range(2, reason="a crop of 1 pixel holds 1 class"),
     "decay": Range(0, 1, excluded=(1,)),
     "encoder_layer_decay": Range(0, 1, excluded=(0,)),
     "encoder_lr_factor": _NOT_NEGATIVE,
+    "gradient_clip_val": _NOT_NEGATIVE,
+    "in_channels": _POSITIVE,
     "jitter": _SHARE,
     "jobs": _POSITIVE,
     "labeled_only_steps": _NOT_NEGATIVE,
+    "log_every_n_steps": _NOT_NEGATIVE,
     "lr": _NOT_NEGATIVE,
     "mean": Range(0, 1, reason="divide by the largest value of a pixel, such as 255"),
     "num_classes": Range(2, 255),
@@ -54,9 +59,11 @@ RANGES = {
     "pad_to": _POSITIVE,
     "ramp_steps": _NOT_NEGATIVE,
     "scale": Range(0, excluded=(0,)),
+    "seed": Range(0, 2**32 - 1),
+    "seed_everything": Range(0, 2**32 - 1),
     "share": Range(0, 1, excluded=(0, 1)),
     "sigma": Range(0, excluded=(0,)),
-    "size": _POSITIVE,
+    "size": Range(2, 32767),
     "std": Range(0, 1, excluded=(0,), reason="it is a share of the pixel range"),
     "steps": _POSITIVE,
     "steps_per_epoch": _POSITIVE,
@@ -65,6 +72,8 @@ RANGES = {
     "unlabeled_batch_size": Range(2, reason="ClassMix pastes each image into another"),
     "unlabeled_weight": _NOT_NEGATIVE,
     "val_batch_size": _POSITIVE,
+    "val_check_interval": Range(0, excluded=(0,)),
+    "weight_decay": _NOT_NEGATIVE,
     "window": _POSITIVE,
 }
 """Range by the name of the argument; each number of a pair must be in it."""
@@ -94,6 +103,45 @@ def check_ranges(**values: float | Sequence[float] | None) -> None:
             shown = tuple(value) if isinstance(value, Sequence) else value
             reason = f"; {RANGES[name].reason}" if RANGES[name].reason else ""
             raise ValueError(f"{name} must be {RANGES[name]}, got {shown}{reason}")
+
+
+def check_classes(
+    num_classes: int,
+    class_names: Sequence[str] | None,
+    palette: Sequence[Sequence[int]] | None,
+) -> None:
+    """Check the names and colors of the classes; None stands for a default and passes.
+
+    Args:
+        num_classes: Number of classes, C.
+        class_names: Names of the classes.
+        palette: Colors of the classes, RGB in [0, 255].
+
+    Raises:
+        ValueError: If there is not one of each class, a name has characters that a
+            terminal cannot show, or a color is out of range.
+    """
+    if class_names is not None:
+        if len(class_names) != num_classes:
+            raise ValueError(
+                f"class_names must hold {num_classes} names, got {len(class_names)}"
+            )
+        for name in class_names:
+            if not str(name).isprintable():
+                raise ValueError(
+                    f"class_names must hold printable characters, got {name!r}"
+                )
+    if palette is not None:
+        if len(palette) != num_classes:
+            raise ValueError(
+                f"palette must hold {num_classes} colors, got {len(palette)}"
+            )
+        for color in palette:
+            if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+                raise ValueError(
+                    "palette must hold colors of 3 values in [0, 255], got"
+                    f" {tuple(color)}"
+                )
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:

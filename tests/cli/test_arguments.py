@@ -113,10 +113,13 @@ def test_a_checkpoint_that_a_recipe_names_is_read() -> None:
     assert configs[1].path == Path("x.ckpt")
 
 
-def test_keywords_of_lightning_and_addresses_are_left_to_it() -> None:
-    for word in ("best", "s3://bucket/last.ckpt"):
-        expanded = expand_arguments(["--ckpt_path", word])
-        assert expanded == ([], ["--ckpt_path", word])
+def test_a_keyword_of_lightning_is_left_to_it() -> None:
+    assert expand_arguments(["--ckpt_path", "best"]) == ([], ["--ckpt_path", "best"])
+
+
+def test_a_checkpoint_at_an_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="the address http://a/b; download it first"):
+        expand_arguments(["--ckpt_path", "http://a/b"])
 
 
 def test_a_missing_checkpoint_is_named() -> None:

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, seed_everything
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.transforms import v2
 
 from lightning_classmix import SemiSupervisedDataModule, Supervised
 from lightning_classmix.datamodules.reproduction import DataReproduction
@@ -397,3 +398,9 @@ def test_loading_data_adds_no_warning_filter() -> None:
     filters = len(warnings.filters)
     assert data.val_dataloader() == []
     assert len(warnings.filters) == filters
+
+
+def test_a_pipeline_of_torchvision_is_refused() -> None:
+    pipeline: Any = v2.Compose([v2.RandomHorizontalFlip()])
+    with pytest.raises(TypeError, match=r"albumentations, got torchvision\.tr.*Comp"):
+        tiny.data(transform=pipeline)

@@ -103,3 +103,11 @@ def test_other_widths_are_refused(tmp_path: Path) -> None:
     torch.save(network(width=5).state_dict(), tmp_path / "x.pth")
     with pytest.raises(ValueError, match=r"shapes that differ network\.0\.bias"):
         load_student(network(), tmp_path / "x.pth")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    state = network().state_dict()
+    state["network.0.bias"][1] = torch.nan
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth with NaN or infinity in network\.0"):
+        load_student(network(), tmp_path / "x.pth")

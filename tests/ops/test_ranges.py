@@ -1,15 +1,18 @@
 import ast
+import inspect
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch import Trainer
 
 import lightning_classmix
 from lightning_classmix.ops.ranges import (
     RANGES,
     Range,
     check_choice,
+    check_classes,
     check_ranges,
 )
 
@@ -65,13 +68,13 @@ def test_the_error_names_the_argument_its_range_and_its_value(value: float) -> N
     "pair", [[5, 0], (5, 0), (0, 5)], ids=["list", "second", "first"]
 )
 def test_each_number_of_a_pair_is_checked(pair: Any) -> None:
-    message = rf"crop must be at least 1, got \({pair[0]}, {pair[1]}\)$"
+    message = rf"window must be at least 1, got \({pair[0]}, {pair[1]}\)$"
     with pytest.raises(ValueError, match=message):
-        check_ranges(crop=pair)
+        check_ranges(window=pair)
 
 
 def test_none_and_pairs_within_the_range_pass() -> None:
-    check_ranges(crop=(1, 1), scale=[0.5, 2.0], size=None)
+    check_ranges(window=(1, 1), scale=[0.5, 2.0], size=None)
 
 
 def test_every_argument_of_a_call_is_checked() -> None:
@@ -94,8 +97,8 @@ def test_a_choice_must_be_among_the_names() -> None:
         check_choice("augment", None, ["a", "b"])
 
 
-def test_every_range_belongs_to_an_argument_of_the_package() -> None:
-    arguments: set[str] = set()
+def test_every_range_belongs_to_an_argument_of_the_package_or_the_trainer() -> None:
+    arguments = {*inspect.signature(Trainer.__init__).parameters, "seed_everything"}
     for file in Path(lightning_classmix.__file__).parent.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
@@ -105,3 +108,26 @@ def test_every_range_belongs_to_an_argument_of_the_package() -> None:
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 arguments.add(node.target.id)  # field of a dataclass
     assert RANGES.keys() <= arguments
+
+
+@pytest.mark.parametrize(
+    ("class_names", "palette", "message"),
+    [
+        (["a"], None, "class_names must hold 2 names, got 1"),
+        (
+            ["a", "b\x1b[31m"],
+            None,
+            r"must hold printable characters, got 'b\\x1b\[31m'",
+        ),
+        (None, [(0, 0, 0)], "palette must hold 2 colors, got 1"),
+        (None, [(0, 0, 0), (0, 0, 256)], r"3 values in \[0, 255\], got \(0, 0, 256\)"),
+        (None, [(0, 0, 0), (0, 0)], r"3 values in \[0, 255\], got \(0, 0\)"),
+    ],
+)
+def test_names_and_colors_that_do_not_fit_the_classes_are_refused(
+    class_names: Any, palette: Any, message: str
+) -> None:
+    check_classes(2, ["a", "b c"], [(0, 0, 0), (255, 255, 255)])
+    check_classes(2, None, None)
+    with pytest.raises(ValueError, match=message):
+        check_classes(2, class_names, palette)
