@@ -77,6 +77,10 @@ def test_the_error_for_an_unknown_mixer_lists_the_names() -> None:
     [
         ({"rounding": "up"}, "rounding must be 'floor' or 'ceil', got 'up'"),
         ({"exclude": (4,)}, r"exclude must hold classes in \[0, 4\), got \(4,\)"),
+        (
+            {"exclude": range(4)},
+            r"exclude must leave a class to paste, got \(0, 1, 2, 3",
+        ),
         ({"exclude": (-1,)}, r"exclude must hold classes in \[0, 4\), got \(-1,\)"),
     ],
 )

@@ -57,8 +57,6 @@ def classmix_mask(
         raise ValueError(
             f"exclude must hold classes in [0, {num_classes}), got {tuple(exclude)}"
         )
-    if len({*exclude}) == num_classes:
-        raise ValueError(f"exclude must leave a class to paste, got {tuple(exclude)}")
 
     # Void is counted in bin C, which is then cleared: every gather is in bounds.
     bins = void_invalid_labels(

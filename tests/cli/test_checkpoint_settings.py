@@ -6,9 +6,10 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule
 
+from lightning_classmix import ClassMix
 from lightning_classmix.cli.checkpoint_settings import checkpoint_settings
 
-MODEL = "lightning_classmix.modules.classmix.ClassMix"
+MODEL = f"{ClassMix.__module__}.ClassMix"
 
 
 class OwnModule(LightningModule):

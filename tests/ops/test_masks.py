@@ -443,9 +443,3 @@ def test_cowmix_mask_refuses_standard_deviations_in_decreasing_order() -> None:
         ValueError, match=r"sigma must be in increasing order, got \(4.0, 2.0\)"
     ):
         ops.cowmix_mask((1, 8, 8), sigma=(4.0, 2.0))
-
-
-def test_classmix_mask_needs_a_class_that_is_not_excluded() -> None:
-    label = torch.zeros(1, 2, 2, dtype=torch.int64)
-    with pytest.raises(ValueError, match="exclude must leave a class to paste"):
-        ops.classmix_mask(label, 2, exclude=(0, 1))
