@@ -58,8 +58,18 @@ _CHECKED: list[tuple[str, str, Make, str]] = [
     ("no image", "", _remove("images/02.jpg"), "labels/02.png"),
 ]
 _REFUSED: list[tuple[str, str, Make, str]] = [
-    ("no images", "", _remove("images"), "images must be a folder"),
-    ("no labels", "", _remove("labels"), "labels must be a folder"),
+    (
+        "no images",
+        "",
+        _remove("images"),
+        "images and their labels must be found in data",
+    ),
+    (
+        "no labels",
+        "",
+        _remove("labels"),
+        "images and their labels must be found in data",
+    ),
     ("an empty label", "", _bytes(_LABEL, b""), r"labels/02\.png"),
     ("text as label", "", _bytes(_LABEL, b"text"), r"labels/02\.png"),
     ("half a label", "", _half(_LABEL), r"labels/02\.png"),
