@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 RawImage: TypeAlias = str | Path | Image.Image | NDArray[Any] | Tensor
 """A path, a PIL image, an array ``(H, W, C)``, or a tensor ``(C, H, W)``."""
 
+_PIXEL_TYPES = (np.uint8, np.uint16, np.int32, np.int64, np.float32)
+"""Types of pixels that `read_image` returns."""
+
 Blend: TypeAlias = Literal["uniform", "gaussian"]
 
 
@@ -31,8 +34,9 @@ def to_array(
     """Return the pixels of an image, ``(H, W, C)``, at the precision of a file.
 
     Args:
-        image: Path; PIL image; uint8 or uint16 array ``(H, W, C)``; or tensor
-            ``(C, H, W)``, uint8, uint16 or float in [0, 1].
+        image: Path; PIL image; uint8 or uint16 array ``(H, W, C)``, or an array that
+            this function returned for a path; or tensor ``(C, H, W)``, uint8, uint16 or
+            float in [0, 1].
         channels: Number of channels that the network accepts, C.
         max_pixels: Largest number of pixels of an image file.
 
@@ -59,7 +63,7 @@ def to_array(
                 )
             image = (image.float() * 255).round().byte()
         image = np.moveaxis(image.numpy(), 0, -1) if image.ndim == 3 else image.numpy()
-    if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16):
+    if not isinstance(image, np.ndarray) or image.dtype not in _PIXEL_TYPES:
         kind = getattr(image, "dtype", type(image).__name__)
         raise TypeError(
             "image must be a path, a PIL image, a uint8 or uint16 array (H, W, C), or a"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from lightning_classmix import ClassMix, FolderDataModule, Supervised
 from lightning_classmix.inference.predictor import Predictor
-from lightning_classmix.modules.prediction import Blend
+from lightning_classmix.modules.prediction import Blend, to_array
 from tests import tiny
 from tests.images import make_folder
 
@@ -245,3 +246,17 @@ def test_a_checkpoint_is_read_once(
         module.parameters(), trainer.lightning_module.parameters(), strict=True
     ):
         assert own.equal(other)
+
+
+def test_the_pixels_of_a_float_file_are_predicted_as_the_file_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.tif"
+    values = np.random.default_rng(0).uniform(-5, 5, (6, 8)).astype(np.float32)
+    Image.fromarray(values).save(path)
+    module = Supervised(3, network=tiny.network())
+    module.preprocessing = replace(module.preprocessing, value_range=(-5.0, 5.0))
+    predictor = Predictor(module, device="cpu")
+    pixels = to_array(path, 3)
+    assert pixels.dtype == np.float32
+    assert torch.equal(predictor(pixels), predictor(path))
