@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_classmix.datamodules.evaluation import EvaluationDataModule
+from lightning_classmix.datamodules.input_ranges import check_input_ranges
 from lightning_classmix.datamodules.loaders import training_loader
 from lightning_classmix.datamodules.reproduction import DataReproduction
 from lightning_classmix.datamodules.stream_loader import (
@@ -174,11 +175,11 @@ class SemiSupervisedDataModule(EvaluationDataModule):
             return
         sizes = self.batch_size, self.unlabeled_batch_size
         check_training_sets(self.labeled, self.unlabeled, sizes, self.steps_per_epoch)
+        check_input_ranges((self.labeled, self.unlabeled, self.val), self.preprocessing)
         # A checkpoint that is resumed has its own seed, which is read after this.
-        seed = torch.initial_seed()
-        self._base_seed = (
-            self.trainer.strategy.broadcast(seed) if self.trainer else seed
-        )
+        self._base_seed = torch.initial_seed()
+        if self.trainer:
+            self._base_seed = self.trainer.strategy.broadcast(self._base_seed)
 
     def train_dataloader(self) -> CombinedLoader:
         """Return the loader of training batches."""
@@ -188,7 +189,6 @@ class SemiSupervisedDataModule(EvaluationDataModule):
         else:
             passed = len(self.unlabeled) // (self.unlabeled_batch_size * devices)
         steps = self.steps_per_epoch or max(1, passed)
-
         labeled = self._training_loader(self.labeled, True, steps)
         loaders: dict[str, Any] = {"labeled": labeled}
         if is_stream(self.unlabeled):

@@ -96,7 +96,7 @@ class LabelValues:
         count = int(classes.max(initial=0)) + 1
         if count < 2:
             raise_faults(self.faults)
-            if not self.files:
+            if not len(values):
                 raise ValueError(
                     "labels must hold at least 2 classes, got no label; give"
                     f" num_classes or class_names, {self.remedy}"
