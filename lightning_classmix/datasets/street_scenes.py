@@ -1,8 +1,8 @@
-"""Generated street scenes: a data set that needs no download.
+"""Generated street scenes: a dataset that needs no download.
 
-A pinhole camera stands on a straight street between buildings, with trees, cars and
-people. Light, colors and textures vary so widely that a handful of labeled scenes
-cannot show them all, which is what semi-supervised training is for.
+Images of a straight street between buildings, with trees, cars and people, seen by a
+pinhole camera. Light, colors and textures vary so much that a few labeled scenes do not
+cover them, which is the purpose of semi-supervised training.
 """
 
 from collections.abc import Callable
@@ -80,15 +80,15 @@ def draw_scene(
     canvas = Canvas(rng, size)
     canvas.sky()
     canvas.ground()
-    for _, draw in sorted(_furniture(rng, canvas), key=lambda item: -item[0]):
+    for _, draw in sorted(_draw_calls(rng, canvas), key=lambda item: -item[0]):
         draw()
     return canvas.finish()
 
 
-def _furniture(
+def _draw_calls(
     rng: np.random.Generator, canvas: Canvas
 ) -> list[tuple[float, Callable[[], None]]]:
-    """List what stands in the street, with its distance in meters."""
+    """Return the distance in meters and the drawing function of each object."""
     items: list[tuple[float, Callable[[], None]]] = []
 
     def put(z: float, draw: Callable[..., None], *where: float) -> None:

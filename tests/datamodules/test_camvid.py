@@ -29,7 +29,7 @@ def test_the_layout_is_read_and_11_is_void(tmp_path: Path) -> None:
     assert np.array_equal(label[1:], raw[1:])
 
 
-def test_12_is_no_class(tmp_path: Path) -> None:
+def test_12_is_not_a_class(tmp_path: Path) -> None:
     root = make_camvid(tmp_path)
     Image.new("L", (32, 24), 12).save(root / "trainannot/01.png")
     with pytest.raises(ValueError, match=r"0 to 11, got 12 .768 .* in .*annot/01\.png"):

@@ -159,13 +159,13 @@ def test_images_of_train_extra_are_unlabeled(tmp_path: Path) -> None:
     assert len(made(tmp_path, train_extra=True).unlabeled) == 3
 
 
-def test_train_extra_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_train_extra_is_an_error(tmp_path: Path) -> None:
     make_cityscapes(tmp_path)
     with pytest.raises(FileNotFoundError, match="train_extra must be a folder"):
         made(tmp_path, train_extra=True)
 
 
-def test_what_is_predicted_is_train_extra_or_val(tmp_path: Path) -> None:
+def test_train_extra_or_val_is_predicted(tmp_path: Path) -> None:
     make_cityscapes(tmp_path, train_extra=3)
     for train_extra, count in ((True, 3), (False, 2)):
         data = unread(tmp_path, train_extra=train_extra)
@@ -202,7 +202,7 @@ def test_a_city_without_labels_is_a_fault_for_each_image(tmp_path: Path) -> None
     assert len(unread(tmp_path).listed.faults) == 3
 
 
-def test_two_images_of_one_name_are_a_fault(tmp_path: Path) -> None:
+def test_images_with_equal_names_are_a_fault(tmp_path: Path) -> None:
     make_cityscapes(tmp_path)
     save_pair((tmp_path / IMAGE).with_suffix(".jpg"), None)
     (fault,) = unread(tmp_path).listed.faults
@@ -211,7 +211,7 @@ def test_two_images_of_one_name_are_a_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "._a_leftImg8bit.png", "notes.txt"])
-def test_files_that_are_no_images_are_left_out(tmp_path: Path, name: str) -> None:
+def test_files_that_are_not_images_are_ignored(tmp_path: Path, name: str) -> None:
     make_cityscapes(tmp_path)
     (tmp_path / IMAGE).with_name(name).write_text("")
     hidden = name.replace("leftImg8bit", "gtFine_labelIds")
@@ -264,7 +264,7 @@ def test_the_archives_are_unpacked_once(
     assert len(data.labeled) == 8
 
 
-def test_a_broken_archive_is_told(tmp_path: Path) -> None:
+def test_a_broken_archive_is_an_error(tmp_path: Path) -> None:
     for part in ("leftImg8bit", "gtFine"):
         (tmp_path / f"{part}_trainvaltest.zip").write_text("half")
     with pytest.raises(ValueError, match=r"archives in .* must be whole"):
@@ -276,7 +276,7 @@ def test_labels_of_another_kind_are_refused() -> None:
         unread(Path("unread"), labels="color")
 
 
-def test_what_a_checkpoint_holds_is_plain(tmp_path: Path) -> None:
+def test_hyperparameters_are_plain_values(tmp_path: Path) -> None:
     data = CityscapesDataModule(
         tmp_path, labeled=0.25, split=Path("a.txt"), num_workers=0
     )

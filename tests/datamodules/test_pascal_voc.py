@@ -72,7 +72,7 @@ def test_each_of_21_classes_is_itself_and_255_is_void(
     assert np.array_equal(made(tmp_path).labeled[0]["label"], values)
 
 
-def test_21_is_no_class(tmp_path: Path) -> None:
+def test_21_is_not_a_class(tmp_path: Path) -> None:
     make_voc(tmp_path)
     path = tmp_path / BASE / "SegmentationClass/2007_000008.png"
     Image.new("L", (32, 26), 21).save(path)
@@ -195,7 +195,7 @@ def test_train_needs_neither_the_list_nor_the_labels_of_train_aug(
 
 
 @pytest.mark.parametrize("inside", ["VOCdevkit", "VOC2012"])
-def test_a_root_inside_the_data_set_is_told(tmp_path: Path, inside: str) -> None:
+def test_a_root_inside_the_dataset_is_explained(tmp_path: Path, inside: str) -> None:
     make_voc(tmp_path)
     root = tmp_path / BASE[: BASE.index(inside) + len(inside)]
     told = f"root must hold {BASE}, got {root}, which is {inside} itself; give the"
@@ -241,7 +241,7 @@ def test_a_fetch_that_was_cut_off_is_done_again(
 
 
 @pytest.mark.parametrize("fault", [URLError("no host"), RuntimeError("corrupted")])
-def test_a_fetch_that_fails_is_told_with_another_way(
+def test_a_failed_download_names_another_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     def fetch(url: str, root: Path, **_: str) -> None:
@@ -272,7 +272,7 @@ def test_other_training_sets_are_refused() -> None:
         unread(Path("unread"), "trainval")
 
 
-def test_what_a_checkpoint_holds_is_plain(tmp_path: Path) -> None:
+def test_hyperparameters_are_plain_values(tmp_path: Path) -> None:
     data = PascalVOCDataModule(tmp_path, "train", split=Path("a.txt"), num_workers=0)
     assert data.hparams["root"] == str(tmp_path)
     assert data.hparams["split"] == "a.txt"

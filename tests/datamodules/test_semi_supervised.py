@@ -165,7 +165,7 @@ def test_training_ends_as_planned_by_epochs_and_by_steps() -> None:
         assert trainer.estimated_stepping_batches == steps
 
 
-def test_a_users_pipeline_takes_the_place_of_the_standard_one() -> None:
+def test_a_given_pipeline_replaces_the_standard_pipeline() -> None:
     import albumentations
 
     pipeline = albumentations.CenterCrop(4, 6)
@@ -212,7 +212,7 @@ def test_images_of_four_channels_train() -> None:
     assert first_batches(data)[0]["labeled"]["image"].shape == (2, 4, 4, 4)
 
 
-def test_few_labeled_images_repeat_and_it_is_said() -> None:
+def test_few_labeled_images_repeat_with_a_warning() -> None:
     data = tiny.data(labeled=1, batch_size=4, unlabeled_batch_size=2)
     with pytest.warns(UserWarning, match="labeled holds 1 images for batches of 4"):
         (batch,) = first_batches(data)
@@ -281,7 +281,7 @@ def evaluated(**options: Any) -> Any:
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
-def test_labels_to_evaluate_on_keep_their_size_unless_told_to_follow(part: str) -> None:
+def test_evaluation_labels_keep_their_size_unless_resize_labels(part: str) -> None:
     sizes = {}
     for resize_labels in (False, True):
         data = evaluated(size=(12, 16), reproduction=DataReproduction(resize_labels))
@@ -291,7 +291,7 @@ def test_labels_to_evaluate_on_keep_their_size_unless_told_to_follow(part: str) 
     assert sizes == {False: (1, 24, 24), True: (1, 12, 16)}
 
 
-def test_labels_that_are_resized_are_told_of_once_at_the_setup_of_each_stage(
+def test_resized_labels_are_reported_once_at_the_setup_of_each_stage(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told = (

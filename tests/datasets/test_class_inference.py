@@ -82,13 +82,13 @@ def test_it_warns_of_classes_that_no_label_holds(tmp_path: Path) -> None:
         assert valued(tmp_path, [0, 1], [1, 5]).count_classes() == 6
 
 
-def test_it_tells_ten_absent_classes_at_most(tmp_path: Path) -> None:
+def test_at_most_ten_absent_classes_are_named(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"holds 1, 2, 3, 4, 5, 6, 7, 8, 9, 10; give"):
         valued(tmp_path, [0, 40]).count_classes()
 
 
 @pytest.mark.parametrize("black", [(0, 0, 0), (0, 0, 9)])
-def test_colors_without_a_table_are_told_with_a_file(
+def test_colors_without_a_table_are_named_with_a_file(
     tmp_path: Path, black: tuple[int, int, int]
 ) -> None:
     one = save_colors(tmp_path / "one.png", black, black)
@@ -102,7 +102,7 @@ def test_colors_without_a_table_are_told_with_a_file(
         values.count_classes()
 
 
-def test_values_beyond_255_are_told_with_a_file(tmp_path: Path) -> None:
+def test_values_above_255_are_named_with_a_file(tmp_path: Path) -> None:
     values = valued(tmp_path, [0, 1], [0, 1, 1000])
     with pytest.raises(
         ValueError, match=r"in \[0, 254\] .* got 1000 in .*1\.png; give label_map"
@@ -119,12 +119,12 @@ def test_one_class_is_too_few(tmp_path: Path, label: list[int]) -> None:
         valued(tmp_path, label).count_classes()
 
 
-def test_no_label_at_all_is_told(tmp_path: Path) -> None:
+def test_no_label_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 2 classes, got no label; give"):
         valued(tmp_path).count_classes()
 
 
-def test_faults_are_told_where_they_leave_too_few_values(tmp_path: Path) -> None:
+def test_faults_are_reported_if_they_leave_too_few_values(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"a label must have .*\n.*got .*broken\.png"):
         from_files(
@@ -132,7 +132,7 @@ def test_faults_are_told_where_they_leave_too_few_values(tmp_path: Path) -> None
         ).count_classes()
 
 
-def test_a_broken_label_beside_others_is_left_out_of_the_count(tmp_path: Path) -> None:
+def test_a_broken_label_among_others_is_not_counted(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"")
     values = from_files(tmp_path, [tmp_path / "b.png", tmp_path / "a.png"])

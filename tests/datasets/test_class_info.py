@@ -12,7 +12,7 @@ def read(tmp_path: Path, text: str) -> Classes:
     return read_classes(path)
 
 
-def test_a_list_is_one_of_names(tmp_path: Path) -> None:
+def test_a_list_holds_class_names(tmp_path: Path) -> None:
     assert read(tmp_path, "- sky\n- Straße\n") == Classes(["sky", "Straße"])
 
 
@@ -42,7 +42,7 @@ def test_a_part_may_stand_alone(tmp_path: Path) -> None:
         ("7: sky\n", "7"),
     ],
 )
-def test_whatever_else_a_file_holds_is_told(
+def test_other_content_of_a_file_is_an_error(
     tmp_path: Path, text: str, got: str
 ) -> None:
     with pytest.raises(
@@ -53,13 +53,13 @@ def test_whatever_else_a_file_holds_is_told(
 
 
 @pytest.mark.parametrize("text", ["class_names: [a, b", "a: b: c", "\t- a"])
-def test_what_is_no_yaml_is_told_on_one_line(tmp_path: Path, text: str) -> None:
+def test_invalid_yaml_is_reported_on_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"classes\.yaml must be YAML, got ") as error:
         read(tmp_path, text)
     assert "\n" not in str(error.value)
 
 
-def test_bytes_that_are_no_text_are_no_yaml(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_invalid_yaml(tmp_path: Path) -> None:
     path = tmp_path / "classes.yaml"
     path.write_bytes(b"- caf\xe9\n")
     with pytest.raises(ValueError, match=r"classes\.yaml must be YAML, got "):
@@ -101,7 +101,7 @@ TABLE = r"label_map must map raw values to classes or to 255 for void, got "
         ),
     ],
 )
-def test_every_wrong_part_is_told_with_its_file(
+def test_every_wrong_value_is_named_with_its_file(
     tmp_path: Path, text: str, told: str
 ) -> None:
     with pytest.raises(ValueError, match=rf"{told}.* in .*classes\.yaml$"):

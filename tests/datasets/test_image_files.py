@@ -19,7 +19,7 @@ def test_raw_values_become_classes(tmp_path: Path) -> None:
     assert np.array_equal(mapped, np.array([7, 8, 255])[raw])
 
 
-def test_an_item_tells_its_place_in_the_folder(tmp_path: Path) -> None:
+def test_an_item_holds_its_path_in_the_folder(tmp_path: Path) -> None:
     save_pair(tmp_path / "deep/a.b.png", None)
     save_pair(tmp_path / "elsewhere.png", None)
     files = ImageFiles(
@@ -42,7 +42,7 @@ def test_images_and_labels_must_be_as_many(tmp_path: Path) -> None:
         ImageFiles([tmp_path / "i.png"], [], root=tmp_path)
 
 
-def test_both_files_and_sizes_are_told_when_they_differ(tmp_path: Path) -> None:
+def test_both_files_and_sizes_are_named_when_sizes_differ(tmp_path: Path) -> None:
     save_pair(tmp_path / "i.png", None, size=(5, 7))
     save_pair(tmp_path / "j.png", tmp_path / "l.png", size=(5, 8))
     files = ImageFiles([tmp_path / "i.png"], [tmp_path / "l.png"], root=tmp_path)
@@ -50,7 +50,7 @@ def test_both_files_and_sizes_are_told_when_they_differ(tmp_path: Path) -> None:
         files[0]
 
 
-def test_an_image_that_exif_data_turn_and_its_label_not_is_told_so(
+def test_an_image_rotated_by_exif_unlike_its_label_is_explained(
     tmp_path: Path,
 ) -> None:
     turned = Image.Exif()
@@ -84,7 +84,7 @@ def test_some_are_taken_in_order_with_their_labels(tmp_path: Path) -> None:
     assert np.array_equal(taken[0]["label"], np.asarray(Image.open(labels[2])))
 
 
-def test_files_reach_a_worker_with_what_their_values_mean(tmp_path: Path) -> None:
+def test_files_reach_a_worker_with_their_label_map(tmp_path: Path) -> None:
     save_pair(tmp_path / "i.png", tmp_path / "l.png")
     files = ImageFiles(
         [tmp_path / "i.png"],

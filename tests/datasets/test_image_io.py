@@ -28,13 +28,13 @@ def pixels(path: Path) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1"])
-def test_gray_images_come_as_rgb(tmp_path: Path, mode: str) -> None:
+def test_gray_images_are_read_as_rgb(tmp_path: Path, mode: str) -> None:
     gray = RAMP // 128 * 255 if mode == "1" else RAMP
     Image.fromarray(gray).convert(mode).save(tmp_path / "gray.png")
     assert (pixels(tmp_path / "gray.png") == gray[..., None]).all()
 
 
-def test_palette_images_come_as_their_colors(tmp_path: Path) -> None:
+def test_palette_images_are_read_as_colors(tmp_path: Path) -> None:
     image = Image.fromarray(RAMP).convert("P")
     image.putpalette(PALETTE)
     expected = np.array(PALETTE, np.uint8).reshape(-1, 3)[RAMP]
@@ -46,7 +46,7 @@ def test_palette_images_come_as_their_colors(tmp_path: Path) -> None:
         assert np.array_equal(pixels(tmp_path / "palette.png"), expected)
 
 
-def test_transparency_is_left_out(tmp_path: Path) -> None:
+def test_transparency_is_dropped(tmp_path: Path) -> None:
     colors = np.dstack([RAMP, RAMP + 1, RAMP + 2])
     Image.fromarray(np.dstack([colors, RAMP])).save(tmp_path / "rgba.png")
     assert np.array_equal(pixels(tmp_path / "rgba.png"), colors)
@@ -54,7 +54,7 @@ def test_transparency_is_left_out(tmp_path: Path) -> None:
     assert (pixels(tmp_path / "gray.png") == RAMP[..., None]).all()
 
 
-def test_cmyk_images_come_as_rgb(tmp_path: Path) -> None:
+def test_cmyk_images_are_read_as_rgb(tmp_path: Path) -> None:
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg")
     red = pixels(tmp_path / "red.jpg").astype(int)
     assert abs(red - [255, 0, 0]).max() < 10
@@ -87,7 +87,7 @@ UPRIGHT = {
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_images_come_upright(
+def test_images_are_rotated_by_exif(
     tmp_path: Path, orientation: int, dtype: type[np.integer]
 ) -> None:
     exif = Image.Exif()
@@ -157,7 +157,7 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
         list_images(tmp_path / "nowhere")
 
 
-def test_images_are_found_in_folders_within_sorted_and_hidden_ones_left(
+def test_images_in_subfolders_are_found_sorted_without_hidden_files(
     tmp_path: Path,
 ) -> None:
     for name in ("b.JPG", "a/c.png", ".hidden.png", ".checkpoints/d.png"):
@@ -195,11 +195,11 @@ def test_links_are_followed_but_not_back(tmp_path: Path) -> None:
         ("../x.png", ".", "x"),
     ],
 )
-def test_a_name_is_a_place_in_any_folder(path: str, folder: str, name: str) -> None:
+def test_a_name_is_relative_to_its_folder(path: str, folder: str, name: str) -> None:
     assert stem(path, Path(folder)) == stem(Path(path), Path(folder)) == name
 
 
-def test_an_error_tells_the_first_faults_and_counts_the_others() -> None:
+def test_an_error_lists_the_first_faults_and_counts_the_others() -> None:
     with pytest.raises(ValueError, match="fault 0") as error:
         raise_faults(f"fault {index}" for index in range(25))
     assert str(error.value).endswith("fault 19\nand 5 more")

@@ -38,7 +38,7 @@ def listed(
     return dict(zip(images, labels, strict=True)), others, faults
 
 
-def test_pairs_are_found_by_place_and_stem(tmp_path: Path) -> None:
+def test_pairs_are_found_by_subfolder_and_stem(tmp_path: Path) -> None:
     save_pair(tmp_path / "images/a/x.jpg", tmp_path / "labels/a/x.png")
     save_pair(tmp_path / "images/y.png", tmp_path / "labels/y.png", seed=1)
     pairs, faults = paired(tmp_path)
@@ -48,7 +48,7 @@ def test_pairs_are_found_by_place_and_stem(tmp_path: Path) -> None:
     assert np.array_equal(pairs[1]["label"], expected)
 
 
-def test_suffixes_in_capitals_and_dots_in_names_are_no_matter(tmp_path: Path) -> None:
+def test_suffixes_in_capitals_and_dots_in_names_are_accepted(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.b.JPG", "images/a.c.Tiff")
     touch(tmp_path, "labels/a.b.PNG", "labels/a.c.BMP")
     pairs, faults = paired(tmp_path)
@@ -58,7 +58,7 @@ def test_suffixes_in_capitals_and_dots_in_names_are_no_matter(tmp_path: Path) ->
     assert [path.name for path in pairs.labels] == ["a.b.PNG", "a.c.BMP"]
 
 
-def test_other_files_beside_labels_are_left_alone(tmp_path: Path) -> None:
+def test_other_files_beside_labels_are_ignored(tmp_path: Path) -> None:
     touch(tmp_path, "images/x.png", "labels/x.png", "labels/x.json", "labels/.y.png")
     touch(tmp_path, "labels/.ipynb_checkpoints/x-checkpoint.png", "labels/Thumbs.db")
     pairs, faults = paired(tmp_path)
@@ -134,7 +134,7 @@ def test_lines_without_a_label_are_unlabeled_images(tmp_path: Path) -> None:
         '"a.png","m.png"\n',
     ],
 )
-def test_headers_comments_and_marks_of_encoding_are_left_out(
+def test_headers_comments_and_byte_order_marks_are_ignored(
     tmp_path: Path, text: str
 ) -> None:
     touch(tmp_path, "a.png", "m.png", "b.png")
@@ -175,7 +175,7 @@ def test_names_may_hold_blanks_and_letters_of_any_kind(tmp_path: Path) -> None:
     assert (alone, faults) == (names[1:], [])
 
 
-def test_names_that_are_no_utf8_are_found_by_a_list_that_is_none(
+def test_names_that_are_not_utf8_are_found_by_such_a_list(
     tmp_path: Path,
 ) -> None:
     name = os.fsdecode(b"caf\xe9.png")
@@ -184,7 +184,7 @@ def test_names_that_are_no_utf8_are_found_by_a_list_that_is_none(
     assert (alone, faults) == ([name], [])
 
 
-def test_every_fault_of_a_list_is_told_and_the_other_lines_are_read(
+def test_every_fault_of_a_list_is_reported_and_the_other_lines_are_read(
     tmp_path: Path,
 ) -> None:
     touch(tmp_path, "a.png", "b.png", "c.png", "d.png", "m.png", "m.jpg")
@@ -203,7 +203,7 @@ def test_every_fault_of_a_list_is_told_and_the_other_lines_are_read(
     assert len(faults) == 4
 
 
-def test_missing_files_are_told_in_the_order_of_the_list(tmp_path: Path) -> None:
+def test_missing_files_are_named_in_the_order_of_the_list(tmp_path: Path) -> None:
     text = "".join(f"{index}.png\n" for index in range(30))
     _, _, faults = listed(tmp_path, text)
     assert [fault.rpartition("/")[2] for fault in faults] == text.split()

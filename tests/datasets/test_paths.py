@@ -29,7 +29,7 @@ class Shared(Dataset[tuple[str, list[bool]]]):
         return self.paths[index].name, [tensor.is_shared() for tensor in tensors]
 
 
-def test_odd_names_come_back_as_they_were() -> None:
+def test_unusual_names_are_restored_unchanged() -> None:
     names = [*ODD, UNDECODABLE]
     paths = Paths(names)
     assert list(paths.strings()) == names
@@ -37,17 +37,17 @@ def test_odd_names_come_back_as_they_were() -> None:
     assert [paths[index] for index in range(len(paths))] == [*map(Path, names)]
 
 
-def test_names_that_are_no_utf8_come_back_byte_for_byte() -> None:
+def test_names_that_are_not_utf8_are_restored_unchanged() -> None:
     assert os.fsencode(Paths([UNDECODABLE])[0]) == b"caf\xe9.png"
 
 
 @pytest.mark.slow
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
-def test_whatever_strings_come_back(names: list[str]) -> None:
+def test_any_strings_are_restored(names: list[str]) -> None:
     assert list(Paths(names).strings()) == names
 
 
-def test_an_index_from_the_end_is_negative_and_one_beyond_is_an_error() -> None:
+def test_negative_indices_count_from_the_end_and_larger_indices_are_errors() -> None:
     paths = Paths(["a", "bc", "def"])
     assert (paths[-1], paths[-3]) == (Path("def"), Path("a"))
     for beyond in (3, -4):
@@ -80,7 +80,7 @@ def test_two_tensors_are_all_that_is_held() -> None:
     assert all(isinstance(tensor, torch.Tensor) for tensor in held)
 
 
-def test_reading_every_path_makes_no_object_that_stays() -> None:
+def test_reading_every_path_keeps_no_object() -> None:
     paths = Paths(f"folder/{index:06d}.png" for index in range(2000))
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

@@ -21,7 +21,7 @@ def test_every_pass_is_shuffled_anew() -> None:
     assert first != sorted(first)
 
 
-def test_an_epoch_goes_on_where_the_last_one_ended() -> None:
+def test_an_epoch_continues_where_the_last_epoch_ended() -> None:
     epochs = [place for epoch in range(3) for place in shuffle_sampler(7, 5, epoch)]
     assert epochs == list(shuffle_sampler(7, 15))
 

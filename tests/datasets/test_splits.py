@@ -146,12 +146,12 @@ def test_cityscapes_images_are_named_with_or_without_their_ending(
         assert chosen(tmp_path, line, names=names) == names[1:]
 
 
-def test_order_of_the_list_is_kept_and_comments_are_left_out(tmp_path: Path) -> None:
+def test_order_of_the_list_is_kept_and_comments_are_ignored(tmp_path: Path) -> None:
     lines = ("\ufeff# three images", "", "b/z.png", "# a/x", "y", "   ", "a/x")
     assert chosen(tmp_path, *lines) == ["b/z", "a/y", "a/x"]
 
 
-def test_windows_ends_of_lines_are_no_part_of_names(tmp_path: Path) -> None:
+def test_windows_line_ends_are_not_part_of_names(tmp_path: Path) -> None:
     (tmp_path / "split.txt").write_bytes(b"b/z\r\ny\r\n")
     assert read_split(str(tmp_path / "split.txt"), NAMES) == [3, 1]
 
@@ -182,7 +182,7 @@ def test_a_name_that_is_missing_does_not_turn_others_into_indices(
         chosen(tmp_path, "0001", "0003", names=["0000", "0001", "0002", "0004", "0005"])
 
 
-def test_unknown_images_are_counted_and_the_first_told(tmp_path: Path) -> None:
+def test_unknown_images_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
     lines = [f"no{index}.png" for index in range(5)]
     with pytest.raises(
         ValueError,
@@ -196,7 +196,9 @@ def test_an_end_that_two_folders_hold_is_unknown(tmp_path: Path) -> None:
         chosen(tmp_path, "x", "y")
 
 
-def test_images_told_twice_are_counted_and_the_first_told(tmp_path: Path) -> None:
+def test_images_listed_twice_are_counted_and_the_first_are_named(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(
         ValueError, match=r"once, got 2 more often in .*split\.txt, such as a/y, b/z$"
     ):
@@ -206,12 +208,12 @@ def test_images_told_twice_are_counted_and_the_first_told(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("lines", [(), ("", "  "), ("# y",)])
-def test_an_empty_list_is_told(tmp_path: Path, lines: tuple[str, ...]) -> None:
+def test_an_empty_list_is_an_error(tmp_path: Path, lines: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"must name images, got none in .*split\.txt"):
         chosen(tmp_path, *lines)
 
 
-def test_a_split_that_is_neither_name_nor_file_is_told(tmp_path: Path) -> None:
+def test_a_split_that_is_neither_name_nor_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"must be a list file, got .*no\.txt$"):
         read_split(str(tmp_path / "no.txt"), NAMES)
     with pytest.raises(

@@ -96,7 +96,7 @@ def test_scale_draws_between_its_bounds() -> None:
     assert max(areas) in range(28 * 28, 32 * 32 + 1)
 
 
-def test_flip_can_be_left_out() -> None:
+def test_flip_can_be_disabled() -> None:
     image, _ = scene()
     kept = plain(training_pipeline(flip=False))
     flipped = plain(training_pipeline(flip=True))
@@ -192,5 +192,5 @@ class Darker(A.ImageOnlyTransform):  # type: ignore[misc]
         return img // 2
 
 
-def test_a_pipeline_with_steps_of_ones_own_has_no_plain_values() -> None:
+def test_a_pipeline_with_other_steps_has_no_plain_values() -> None:
     assert plain_pipeline(A.Compose([Darker(p=1.0)])) is None

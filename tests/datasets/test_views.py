@@ -56,7 +56,7 @@ def test_float_tensors_pass_untouched() -> None:
     assert training([image], labeled=False)[0]["valid"].shape == (2, 3)
 
 
-def test_gray_pictures_become_rgb() -> None:
+def test_gray_pil_images_become_rgb() -> None:
     gray = Image.fromarray(PIXELS[..., 0])
     assert training([(gray, LABEL)])[0]["image"].shape == (3, 2, 3)
 
