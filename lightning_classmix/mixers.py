@@ -67,6 +67,10 @@ def build_mixer(
         "none": keep_all,
     }
     check_choice("mixer", name, mixers)
+    if {*range(num_classes)} <= {*exclude}:
+        raise ValueError(
+            f"exclude must leave at least one of {num_classes} classes, got all of them"
+        )
     mixer = mixers[name]
     mixer(torch.empty(2, 1, 1, dtype=torch.int64, device="meta"))  # checks arguments
     if name == "classmix" and len({*exclude}) == num_classes:

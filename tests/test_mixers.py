@@ -89,3 +89,8 @@ def test_arguments_of_the_mask_are_checked_when_the_mixer_is_built(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         build_mixer("classmix", num_classes=4, **options)
+
+
+def test_a_rule_that_never_pastes_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one of 2 classes, got all of them"):
+        build_mixer("classmix", 2, exclude=(1, 0))

@@ -109,10 +109,11 @@ class LabelValues:
             )
         absent = [str(c) for c in range(count) if c not in classes]
         if absent:
+            pixels = int(self.pixels[self.values == classes.max()].sum())
             rank_zero_warn(
-                f"num_classes is {count}, by {self._example(classes.max())}, but no"
-                f" label holds {', '.join(absent[:10])}; give num_classes if that is"
-                " wrong"
+                f"num_classes is {count}, by {self._example(classes.max())} ({pixels}"
+                f" pixel{'s' * (pixels > 1)} in all labels), but no label holds"
+                f" {', '.join(absent[:10])}; give num_classes if that is wrong"
             )
         return count
 

@@ -46,6 +46,14 @@ class Classes(NamedTuple):
                 "palette must be a list of colors, each of three numbers in [0, 255],"
                 f" got {palette}{source}"
             )
+        colors = [tuple(color) for color in palette or ()]
+        for color in colors:
+            if colors.count(color) > 1:
+                same = [index for index, other in enumerate(colors) if other == color]
+                raise ValueError(
+                    f"palette must hold different colors, got {list(color)} for the"
+                    f" classes {same}{source}"
+                )
         if names and palette and len(names) != len(palette):
             raise ValueError(
                 "class_names and palette must have equal lengths, got"

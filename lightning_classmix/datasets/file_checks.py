@@ -37,7 +37,7 @@ def check_first_files(
     Raises:
         ValueError: If an image cannot be read, differs in size from its label, or has a
             raw value without a class, or if palettes contradict each other; all such
-            files are named.
+            files are named. If all labels are void.
     """
     largest: list[tuple[int, Path]] = []
 
@@ -69,9 +69,20 @@ def check_first_files(
         values = [(paths[index], values) for index, (_, values) in enumerate(results)]
         raise_faults(palette_conflicts(values, label_map))
         classes = [(path, {*label_map.look_up(v).tolist()}) for path, v in values]
+        raise_faults(_void_only(classes))
         messages += label_warnings(classes, label_map)
     for message in filter(None, messages):
         rank_zero_warn(message)
+
+
+def _void_only(classes: Sequence[tuple[Path, set[int]]]) -> list[str]:
+    """Return a fault if no label has a pixel with a class."""
+    if not classes or any(contained - {VOID} for _, contained in classes):
+        return []
+    return [
+        f"labels must hold a pixel with a class, got void only in {len(classes)} files,"
+        f" such as {classes[0][0]}; correct the files, or give label_map"
+    ]
 
 
 def label_warnings(

@@ -87,6 +87,11 @@ TABLE = r"label_map must map raw values to classes or to 255 for void, got "
         ("palette: [[1, 2, 0.5]]", COLORS),
         ("palette: ['#ff0000']", COLORS),
         ("palette: {a: [1, 2, 3]}", COLORS),
+        (
+            "palette: [[1, 2, 3], [0, 0, 0], [1, 2, 3]]",
+            r"palette must hold different colors, got \[1, 2, 3\] for the classes"
+            r" \[0, 2\]",
+        ),
         ("label_map: [0, 1]", TABLE),
         ("label_map: {}", TABLE),
         ("label_map: {0: sky}", TABLE),

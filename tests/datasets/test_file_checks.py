@@ -5,6 +5,8 @@ from PIL import Image
 
 from lightning_classmix.datasets import file_checks
 from lightning_classmix.datasets.file_checks import check_first_files
+from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.ops import VOID
 from tests.images import save_files
 
 
@@ -33,4 +35,15 @@ def test_files_beyond_the_first_are_not_read(
     check_first_files(files)
     monkeypatch.setattr(file_checks, "CHECKED", 3)
     with pytest.raises(ValueError, match=r"2\.png"):
+        check_first_files(files)
+
+
+def test_labels_without_a_pixel_of_a_class_are_refused(tmp_path: Path) -> None:
+    files = save_files(tmp_path, 3)
+    files.label_map = LabelMap({0: 0, 1: 1, 2: 2, 255: VOID})
+    for index in range(3):
+        Image.new("L", (32, 24), 255).save(tmp_path / f"labels/{index}.png")
+        if index < 2:
+            check_first_files(files)
+    with pytest.raises(ValueError, match=r"void only in 3 files, such as .*0\.png"):
         check_first_files(files)
