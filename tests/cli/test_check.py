@@ -220,9 +220,9 @@ def test_each_file_is_read_once(
 ) -> None:
     read: list[Path] = []
 
-    def record(path: Path) -> Any:
+    def record(path: Path, *limits: int) -> Any:
         read.append(path)
-        return read_label(path)
+        return read_label(path, *limits)
 
     monkeypatch.setattr("lightning_classmix.datasets.image_files.read_label", record)
     checked(FolderDataModule(root, labeled=3), capsys)
