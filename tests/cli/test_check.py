@@ -24,8 +24,8 @@ def checked(
         check(data, json=True, **options)
     except SystemExit as error:
         status = int(str(error.code))
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return status, told
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return status, report
 
 
 @pytest.fixture(name="root")
@@ -38,15 +38,15 @@ def relabel(path: Path, values: Any) -> None:
     Image.fromarray(np.broadcast_to(np.uint8(values), (24, 32)).copy()).save(path)
 
 
-def test_a_sound_folder_is_counted_and_ends_with_status_0(
+def test_a_folder_without_faults_is_counted_with_status_0(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, told = checked(FolderDataModule(root), capsys)
+    status, report = checked(FolderDataModule(root), capsys)
     assert status == 0
-    assert told["faults"] == told["warnings"] == told["duplicates"] == []
-    assert told["images"] == {"labeled": 6, "unlabeled": 5, "val": 2}
-    assert told["sizes"]["unlabeled"] == {"24 x 32": 5}
-    assert told["channels"]["labeled"] == {"RGB": 6}
+    assert report["faults"] == report["warnings"] == report["duplicates"] == []
+    assert report["images"] == {"labeled": 6, "unlabeled": 5, "val": 2}
+    assert report["sizes"]["unlabeled"] == {"24 x 32": 5}
+    assert report["channels"]["labeled"] == {"RGB": 6}
 
 
 def test_shares_are_those_of_the_pixels(
@@ -55,49 +55,49 @@ def test_shares_are_those_of_the_pixels(
     values = np.zeros((24, 32), np.uint8)
     values[0], values[1] = 255, 2
     Image.fromarray(values).save(root / "labels/00.png")
-    _, told = checked(FolderDataModule(root), capsys)
+    _, report = checked(FolderDataModule(root), capsys)
     raw = np.stack(
         [read_label(path).values for path in sorted((root / "labels").iterdir())]
     )
     known = (raw != 255).sum()
     for label in range(3):
-        found = told["classes"]["labeled"][str(label)]
+        found = report["classes"]["labeled"][str(label)]
         assert found["share"] == pytest.approx((raw == label).sum() / known)
         assert found["images"] == (raw == label).any(axis=(1, 2)).sum()
-    assert told["void_share"]["labeled"] == pytest.approx(32 / raw.size)
-    assert told["void_share"]["val"] == 0
+    assert report["void_share"]["labeled"] == pytest.approx(32 / raw.size)
+    assert report["void_share"]["val"] == 0
 
 
-def test_classes_per_image_come_with_their_masks(
+def test_classes_per_image_are_listed_with_the_number_of_masks(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     relabel(root / "labels/00.png", [255] * 5 + [1] * 27)  # void is no class
-    _, told = checked(FolderDataModule(root), capsys)
-    assert told["classes_per_image"] == [
+    _, report = checked(FolderDataModule(root), capsys)
+    assert report["classes_per_image"] == [
         {"classes": 1, "images": 1, "masks": 1},
         {"classes": 3, "images": 5, "masks": 3},
     ]
 
 
 @pytest.mark.parametrize("classes", range(1, 7))
-def test_masks_are_the_halves_of_the_classes(classes: int) -> None:
+def test_masks_are_the_subsets_of_half_the_classes(classes: int) -> None:
     assert masks(classes) == len([*combinations(range(classes), classes // 2)])
 
 
-def test_few_classes_an_image_are_warned_of(
+def test_few_classes_per_image_cause_a_warning(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for index in range(6):
         relabel(root / f"labels/{index:02d}.png", [0] * 16 + [1 + index % 2] * 16)
-    status, told = checked(FolderDataModule(root), capsys)
+    status, report = checked(FolderDataModule(root), capsys)
     assert status == 0
-    (warning,) = told["warnings"]
+    (warning,) = report["warnings"]
     assert "2 classes in the median" in warning
     assert checked(FolderDataModule(root), capsys, strict=True)[0] == 1
 
 
 def broken(root: Path) -> dict[str, str]:
-    """Spoil a folder; return what is to be said of each file."""
+    """Break files of a folder; return the expected reason for each."""
     cut = (root / "images/00.jpg").read_bytes()
     (root / "images/00.jpg").write_bytes(cut[: len(cut) // 2])
     (root / "unlabeled/u1.png").write_bytes(b"")
@@ -124,17 +124,19 @@ def broken(root: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("options", [{"num_classes": 3}, {"class_names": list("abc")}])
-def test_every_fault_is_told_with_its_file(
+def test_every_fault_is_reported_with_its_file(
     root: Path,
     capsys: pytest.CaptureFixture[str],
     options: dict[str, Any],
 ) -> None:
     expected = broken(root)
-    status, told = checked(FolderDataModule(root, **options), capsys)
+    status, report = checked(FolderDataModule(root, **options), capsys)
     assert status == 1
-    assert len(told["faults"]) == len(expected), told["faults"]
+    assert len(report["faults"]) == len(expected), report["faults"]
     for file, reason in expected.items():
-        assert any(file in one and reason in one for one in told["faults"]), file
+        assert any(file in fault and reason in fault for fault in report["faults"]), (
+            file
+        )
 
 
 def test_one_wrong_value_among_masks_of_0_and_255_is_a_fault(
@@ -145,12 +147,12 @@ def test_one_wrong_value_among_masks_of_0_and_255_is_a_fault(
     for path in (root / "val/labels").iterdir():
         relabel(path, [0] * 20 + [255] * 12)
     relabel(root / "labels/03.png", [0] * 20 + [255] * 11 + [254])
-    status, told = checked(FolderDataModule(root), capsys)
+    status, report = checked(FolderDataModule(root), capsys)
     assert status == 1
-    (fault,) = told["faults"]
+    (fault,) = report["faults"]
     assert "254 (24 pixels)" in fault
     assert "labels/03.png" in fault
-    assert [*told["classes"]["labeled"]] == ["0", "1"]
+    assert [*report["classes"]["labeled"]] == ["0", "1"]
 
 
 def test_labels_of_colors_without_a_table_are_a_fault(
@@ -159,40 +161,40 @@ def test_labels_of_colors_without_a_table_are_a_fault(
     for folder in ("labels", "val/labels"):
         for path in (root / folder).iterdir():
             Image.new("RGB", (32, 24), (255, 0, 0)).save(path)
-    status, told = checked(FolderDataModule(root), capsys)
+    status, report = checked(FolderDataModule(root), capsys)
     assert status == 1
-    (fault,) = told["faults"]
+    (fault,) = report["faults"]
     assert "#ff0000" in fault
     assert "classes.yaml" in fault
 
 
-def test_leakage_is_told_by_the_pixels(
+def test_leakage_is_found_by_equal_pixels(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.open(root / "val/images/v1.png").save(root / "unlabeled/other.bmp")
     Image.open(root / "unlabeled/u0.png").save(root / "unlabeled/again.png")
-    status, told = checked(FolderDataModule(root), capsys)
+    status, report = checked(FolderDataModule(root), capsys)
     assert status == 0
     found = [
-        {(one["part"], Path(one["file"]).name) for one in group}
-        for group in told["duplicates"]
+        {(item["part"], Path(item["file"]).name) for item in group}
+        for group in report["duplicates"]
     ]
     assert {("unlabeled", "other.bmp"), ("val", "v1.png")} in found
     assert {("unlabeled", "again.png"), ("unlabeled", "u0.png")} in found
     assert len(found) == 2
-    assert any("leakage, scores" in one and "v1.png" in one for one in told["warnings"])
-    assert any("more than once" in one for one in told["warnings"])
+    assert any("leakage, scores" in x and "v1.png" in x for x in report["warnings"])
+    assert any("more than once" in x for x in report["warnings"])
 
 
 def test_images_that_do_not_keep_their_labels_count_as_unlabeled(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = CamVidDataModule(make_camvid(tmp_path), labeled=3)
-    status, told = checked(data, capsys)
+    status, report = checked(data, capsys)
     assert status == 0
-    assert told["images"] == {"labeled": 3, "unlabeled": 5, "val": 3}
-    assert sum(row["images"] for row in told["classes_per_image"]) == 3
-    assert "no labeled image holds Road" in " ".join(told["warnings"])
+    assert report["images"] == {"labeled": 3, "unlabeled": 5, "val": 3}
+    assert sum(row["images"] for row in report["classes_per_image"]) == 3
+    assert "no labeled image holds Road" in " ".join(report["warnings"])
 
 
 def test_a_split_that_does_not_fit_is_a_fault(
@@ -200,9 +202,9 @@ def test_a_split_that_does_not_fit_is_a_fault(
 ) -> None:
     (tmp_path / "list.txt").write_text("nobody\n")
     data = FolderDataModule(root, split=tmp_path / "list.txt")
-    status, told = checked(data, capsys)
+    status, report = checked(data, capsys)
     assert status == 1
-    assert "nobody" in told["faults"][0]
+    assert "nobody" in report["faults"][0]
 
 
 def test_the_label_of_a_turned_image_is_explained(
@@ -211,8 +213,8 @@ def test_the_label_of_a_turned_image_is_explained(
     turned = Image.Exif()
     turned[274] = 6
     Image.open(root / "images/00.jpg").save(root / "images/00.jpg", exif=turned)
-    _, told = checked(FolderDataModule(root), capsys)
-    assert "EXIF" in told["faults"][0]
+    _, report = checked(FolderDataModule(root), capsys)
+    assert "EXIF" in report["faults"][0]
 
 
 def test_each_file_is_read_once(
@@ -229,37 +231,37 @@ def test_each_file_is_read_once(
     assert len(read) == len(set(read)) == 8
 
 
-def test_the_report_is_for_people(
+def test_the_report_is_a_readable_table(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root / "classes.yaml").write_text("[sky, road, tree]")
     check(FolderDataModule(root))
-    told = capsys.readouterr().out
+    report = capsys.readouterr().out
     for part in ("labeled", "24 x 32 (6)", "RGB (5)", "road", "0 faults", "0 warnings"):
-        assert part in told
+        assert part in report
 
 
 @pytest.mark.parametrize("options", [{"num_classes": 3}, {}])
-def test_masks_of_0_and_255_among_classes_are_warned_of(
+def test_masks_of_0_and_255_among_classes_cause_a_warning(
     root: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any]
 ) -> None:
     relabel(root / "labels/02.png", [0] * 20 + [255] * 12)
-    _, told = checked(FolderDataModule(root, **options), capsys)
-    (warning,) = told["warnings"]
+    _, report = checked(FolderDataModule(root, **options), capsys)
+    (warning,) = report["warnings"]
     assert "1 label with nothing but class 0 and void" in warning
     assert "labels/02.png" in warning
 
 
-def test_names_with_brackets_are_printed_as_they_are(
+def test_class_names_with_brackets_are_printed_unchanged(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(FolderDataModule(root, class_names=["road [paved]", "[/b]x", "c"]))
-    told = capsys.readouterr().out
-    assert "road [paved]" in told
-    assert "[/b]x" in told
+    report = capsys.readouterr().out
+    assert "road [paved]" in report
+    assert "[/b]x" in report
 
 
-def test_nothing_is_checked_where_nothing_is(tmp_path: Path) -> None:
+def test_a_folder_without_labels_is_an_error(tmp_path: Path) -> None:
     save_pair(tmp_path / "images/a.png", None)
     with pytest.raises(ValueError, match=r"got images/ \(1 \.png\); give image_dir"):
         check(FolderDataModule(tmp_path))

@@ -13,7 +13,7 @@ def labeled_names(data: FolderDataModule) -> list[str]:
     return data.labeled.names()
 
 
-def test_a_drawn_split_is_what_fit_draws(
+def test_the_split_holds_the_images_that_fit_draws(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, out = make_folder(tmp_path / "data"), tmp_path / "deep/split.txt"
@@ -27,7 +27,7 @@ def test_a_drawn_split_is_what_fit_draws(
     assert labeled_names(again) == labeled_names(data)
 
 
-def test_the_first_of_a_split_are_its_smaller_one(tmp_path: Path) -> None:
+def test_a_smaller_split_is_the_start_of_a_larger_one(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data")
     split(FolderDataModule(root, labeled=4), tmp_path / "four.txt")
     split(FolderDataModule(root, labeled=2), tmp_path / "two.txt")
@@ -35,14 +35,14 @@ def test_the_first_of_a_split_are_its_smaller_one(tmp_path: Path) -> None:
     assert four.startswith(two)
 
 
-def test_a_list_of_indices_becomes_one_of_names(tmp_path: Path) -> None:
+def test_a_list_of_indices_is_written_as_names(tmp_path: Path) -> None:
     root, out = make_folder(tmp_path / "data"), tmp_path / "names.txt"
     (tmp_path / "indices.txt").write_text("4\n1\n3\n")
     split(FolderDataModule(root, split=tmp_path / "indices.txt", labeled=2), out)
     assert out.read_text() == "04\n01\n"
 
 
-def test_a_list_that_is_there_is_not_lost(tmp_path: Path) -> None:
+def test_an_existing_list_is_not_overwritten(tmp_path: Path) -> None:
     root, out = make_folder(tmp_path / "data"), tmp_path / "split.txt"
     out.write_text("mine")
     with pytest.raises(FileExistsError, match=r"a new file, got .*split\.txt"):
@@ -50,7 +50,7 @@ def test_a_list_that_is_there_is_not_lost(tmp_path: Path) -> None:
     assert out.read_text() == "mine"
 
 
-def test_a_broken_label_ends_the_draw(tmp_path: Path) -> None:
+def test_a_broken_label_is_an_error_and_writes_no_list(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data")
     (root / "labels/05.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"labels/05\.png"):
