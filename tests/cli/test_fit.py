@@ -137,8 +137,8 @@ def test_a_mean_or_standard_deviation_that_contradicts_the_data_is_refused(
 ) -> None:
     line = f"{FIT} --data.{name} [0.2,0.3,0.4] --model.{name} [0.5,0.5,0.5]"
     last = shell.fails(line)
-    told = f"model.{name} must be that of the data, [0.2, 0.3, 0.4], got"
-    assert f"{told} [0.5, 0.5, 0.5]; leave it out" in last
+    message = f"model.{name} must be that of the data, [0.2, 0.3, 0.4], got"
+    assert f"{message} [0.5, 0.5, 0.5]; leave it out" in last
 
 
 def test_class_names_and_paths_with_brackets_are_printed_unchanged(
