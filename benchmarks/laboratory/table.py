@@ -32,8 +32,8 @@ def main() -> None:
     networks = ("student", "teacher")
     parts = ("validation", "held_out")
     titles = [f"{network}, {part}" for network in networks for part in parts]
-    print(f"| run | {' | '.join(titles)} | minutes |")
-    print(f"| --- {'| --- ' * len(titles)}| --- |")
+    print(f"| run | {' | '.join(titles)} |")
+    print(f"| --- {'| --- ' * len(titles)}|")
     for name, run in runs.items():
         dataset, _, _, seed = name.rsplit("_", 3)
         baseline = runs.get(f"{dataset}_supervised_few_{seed}")
@@ -46,7 +46,7 @@ def main() -> None:
             for network in networks
             for part in parts
         ]
-        print(f"| {name} | {' | '.join(cells)} | {run['seconds'] / 60:.1f} |")
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
