@@ -22,7 +22,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_classmix import CamVidDataModule
-from lightning_classmix.datasets.image_io import read_image
+from lightning_classmix.datasets.image_reading import read_image
 
 IMAGES = 48
 
