@@ -33,6 +33,7 @@ def check(data: FileDataModule, json: bool = False, strict: bool = False) -> Non
         strict: Exit with status 1 for warnings too.
     """
     data.prepare_data()
+    data.resolve_value_range(data.listed.labeled)
     inspection = inspect_dataset(data)
     report = summary(inspection) | {"warnings": find_warnings(data, inspection)}
     if json:

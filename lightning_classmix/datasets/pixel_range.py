@@ -96,11 +96,13 @@ def estimate_range(images: Sequence[NDArray[Any]]) -> tuple[float, float]:
     Raises:
         ValueError: If all pixels are equal.
     """
-    samples = []
+    samples = [np.empty(0)]
     for image in images:
         pixels = image.reshape(-1)
         samples.append(pixels[:: max(1, len(pixels) // _PIXELS)])
     values = np.concatenate(samples).astype(np.float64)
+    if not len(values):
+        raise ValueError("value_range must be given, got no readable image to sample")
     low, high = (float(value) for value in np.percentile(values, _PERCENTILES))
     if low == high:
         low, high = float(values.min()), float(values.max())

@@ -1,6 +1,7 @@
 """Items of datasets, and the samples that are made of them."""
 
 from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -181,7 +182,8 @@ def _kind(thing: object) -> str:
 
 
 def sample_images(source: Source, count: int) -> Iterator[NDArray[Any]]:
-    """Yield about ``count`` images of a dataset, evenly spaced, as arrays."""
+    """Yield about ``count`` images, evenly spaced, as arrays; skip unreadable files."""
     for index in range(0, len(source), max(1, len(source) // count)):
-        image, _ = split_item(source[index])
-        yield np.asarray(image)
+        with suppress(ValueError, OSError):
+            image, _ = split_item(source[index])
+            yield np.asarray(image)

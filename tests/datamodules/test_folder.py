@@ -159,9 +159,9 @@ def test_labels_are_not_read_again_at_every_setup(
 ) -> None:
     read: list[Path] = []
 
-    def record(path: Path) -> Any:
+    def record(path: Path, *options: Any) -> Any:
         read.append(path)
-        return read_label(path)
+        return read_label(path, *options)
 
     monkeypatch.setattr("lightning_classmix.datasets.image_files.read_label", record)
     data = setup_folder(make_folder(tmp_path), labeled=3)

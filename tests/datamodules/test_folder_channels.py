@@ -104,6 +104,8 @@ def test_images_with_few_levels_of_16_bits_are_warned_of(
         setup_folder(root)
     check(FolderDataModule(root))
     assert "images of 16 bits hold values up to" in capsys.readouterr().out
+    check(FolderDataModule(root, value_range="auto"))
+    assert "0 warnings" in capsys.readouterr().out
 
 
 def test_a_dropped_alpha_channel_is_reported(
