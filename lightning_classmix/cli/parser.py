@@ -27,7 +27,7 @@ class Parser(LightningArgumentParser):
     """Settings that are parsed before the flags."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        super().__init__(*args, **{"allow_abbrev": False, "prog": "classmix", **kwargs})
 
     def parse_command(
         self, command: str, configs: Sequence[Config], flags: Sequence[str]

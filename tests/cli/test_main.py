@@ -88,7 +88,8 @@ def test_the_version_is_that_of_the_package(shell: Shell) -> None:
 
 
 def test_the_program_has_one_name_however_it_is_started(shell: Shell) -> None:
-    for command in ("--help", "fit --help", "demo --help", "check --help"):
+    class_help = ("fit --model.help ClassMix", "check --data.help FolderDataModule")
+    for command in ("--help", "fit --help", "demo --help", "check --help", *class_help):
         status, out, _ = shell(command)
         assert status == 0
         assert out.startswith("usage: classmix ")
