@@ -29,7 +29,7 @@ def check(data: FileDataModule, json: bool = False, strict: bool = False) -> Non
 
     Args:
         data: Data module that reads files, such as FolderDataModule.
-        json: Print JSON.
+        json: Print the report as JSON instead of tables.
         strict: Exit with status 1 for warnings too.
     """
     data.prepare_data()

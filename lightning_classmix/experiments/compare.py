@@ -72,7 +72,8 @@ def compare(
     Args:
         data: Data module over files, or StreetScenesDataModule; its ``labeled`` is
             replaced, and its ``seed`` draws the held-out images.
-        labels: Numbers of labeled images; ``all`` means all but the held-out images.
+        labels: Numbers of labeled images; ``all`` means all but the 40 that are held
+            out to choose the learning rates.
         methods: Names of the methods: supervised, mean_teacher, pseudo_label, cutmix,
             cowmix, classmix, classmix_olsson2021, and those of ``define``.
         seeds: Seeds of the labeled images, the initial weights and the training.
@@ -80,7 +81,8 @@ def compare(
         out: Folder of the results, created if missing; runs in it are continued.
         shared: Arguments of Supervised for all methods, such as ``model``, ``encoder``
             and ``encoder_weights``; without ``model``, the network is ``small_unet``.
-        define: Further methods by name: ``class_path``, ``init_args`` and ``decay``.
+        define: Further methods by name, each with ``class_path`` of a module, its
+            ``init_args`` and the ``decay`` of the teacher.
         rates: Learning rates to try for every method, or by method; a single rate is
             used without trials.
         jobs: Number of worker processes, each of which executes one run at a time.
