@@ -124,7 +124,7 @@ MODEL = fit_cases(
     ("--model.rounding up", "model.rounding must be one of floor, ceil or null"),
     ("--model.exclude [7]", r"exclude must hold classes in \[0, 3\), got \(7,\)"),
     ("--model.exclude [-1]", r"exclude must hold classes in \[0, 3\), got \(-1,\)"),
-    ("--model.exclude [0,1,2]", "exclude must leave a class to paste"),
+    ("--model.exclude [0,1,2]", "exclude must leave at least one of 3 classes"),
     ("--model.exclude abc", "model.exclude must be a list or null, got abc"),
     ("--model.weighting unifrm", "model.weighting must be .*did you mean uniform"),
     ("--model.consistency mse", "must be one of cross_entropy, mean_squared_error"),
