@@ -40,8 +40,9 @@ test: check
 	.venv-minimum/bin/python -m pip install --quiet --constraint .venv-minimum/constraints.txt --editable '.[export]' hypothesis pytest pytest-xdist
 	touch $@
 
+# Old versions beside new ones of other libraries warn.
 test-minimum: .venv-minimum/installed
-	OMP_NUM_THREADS=1 .venv-minimum/bin/python -m pytest -m "not slow" --ignore tests/docs --ignore tests/notebooks
+	OMP_NUM_THREADS=1 .venv-minimum/bin/python -m pytest -m "not slow" -W ignore::DeprecationWarning --ignore tests/docs --ignore tests/notebooks
 
 bench: .venv/installed
 	mkdir -p bench
