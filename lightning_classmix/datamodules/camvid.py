@@ -7,7 +7,7 @@ from typing import Any
 from lightning_classmix.datamodules.files import FileDataModule
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import list_images
-from lightning_classmix.datasets.name_rules import Place
+from lightning_classmix.datasets.name_rules import FolderPair
 from lightning_classmix.datasets.pairing import pair_up
 from lightning_classmix.ops import VOID
 
@@ -80,7 +80,7 @@ class CamVidDataModule(FileDataModule):
         faults: list[str] = []
         for part, name in parts.items():
             folder, labels = self.root / name, self.root / f"{name}annot"
-            found[part], more = pair_up(list_images(folder), Place(folder, labels))
+            found[part], more = pair_up(list_images(folder), FolderPair(folder, labels))
             faults += more
         return Files(**found, faults=faults)
 

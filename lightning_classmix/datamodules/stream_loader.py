@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_classmix.datamodules.loaders import collate, start_worker
-from lightning_classmix.datasets.streams import StreamView, keeps_place
+from lightning_classmix.datasets.streams import StreamView, keeps_position
 from lightning_classmix.datasets.transforms import Transform
 
 
@@ -38,10 +38,10 @@ def check_streams(
             "steps_per_epoch must be given for a stream of unlabeled images, whose"
             f" length is unknown, got None for {name}"
         )
-    if not keeps_place(unlabeled):
+    if not keeps_position(unlabeled):
         rank_zero_info(
             f"a resumed run begins a new pass over the unlabeled images: {name} cannot"
-            " continue at a place"
+            " continue at a position"
         )
 
 
@@ -125,7 +125,7 @@ class StreamLoader:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position in the epoch and the place of the stream."""
+        """Return the position in the epoch and the position of the stream."""
         stream = self.view.state_dict(self._read)
         return {"epoch": self.epoch, "consumed": self.consumed, "stream": stream}
 
@@ -135,5 +135,5 @@ class StreamLoader:
         if not self.view.load_state_dict(state["stream"]):
             rank_zero_warn(
                 "the stream of unlabeled images begins a new pass, as it cannot"
-                " continue at the place of the checkpoint"
+                " continue at the position of the checkpoint"
             )

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import list_images, stem
 from lightning_classmix.datasets.layouts import find_layout, find_part
-from lightning_classmix.datasets.name_rules import Place
+from lightning_classmix.datasets.name_rules import FolderPair
 from lightning_classmix.datasets.pairing import pair_up, read_list
 
 _FIFTH = 5
@@ -53,7 +53,7 @@ def folder_files(
             root, image_dir=image_dir, label_dir=label_dir, label_suffix=label_suffix
         )
         undivided = layout.undivided
-        if layout.train != Place(root / "images", root / "labels"):
+        if layout.train != FolderPair(root / "images", root / "labels"):
             rank_zero_info(f"found {layout.train}")
         labeled, unlabeled, faults = _training_files(layout.train, layout.unlabeled)
     for part in ("val", "test"):
@@ -61,11 +61,9 @@ def folder_files(
         if path is not None:
             found[part] = _listed_evaluation_files(path, root)
         elif part not in found:
-            place = find_part(
-                root, part, label_suffix=label_suffix, undivided=undivided
-            )
-            if place is not None:
-                found[part] = pair_up(place.image_paths(), place)
+            pair = find_part(root, part, label_suffix=label_suffix, undivided=undivided)
+            if pair is not None:
+                found[part] = pair_up(pair.image_paths(), pair)
         faults += found.setdefault(part, (None, []))[1]
     val, test = found["val"][0], found["test"][0]
     faults += _shared_images((labeled, unlabeled), (val, test))
@@ -94,9 +92,9 @@ def _voc_files(
     validation and test. All other images are for training, those without a mask
     unlabeled; images of these lists without a mask are not used.
     """
-    place = Place(root / VOC_IMAGES, root / "SegmentationClass")
-    labeled, unlabeled, faults = _training_files(place, None)
-    rank_zero_info(f"found {place}")
+    pair = FolderPair(root / VOC_IMAGES, root / "SegmentationClass")
+    labeled, unlabeled, faults = _training_files(pair, None)
+    rank_zero_info(f"found {pair}")
     parts: dict[str, tuple[ImageFiles | None, list[str]]] = {}
     for part in ("val", "test"):
         path = root / f"ImageSets/Segmentation/{part}.txt"
@@ -115,21 +113,21 @@ def _named(files: ImageFiles, names: set[str], *, keep: bool) -> ImageFiles:
 
 
 def _training_files(
-    place: Place, unlabeled_folder: Path | None
+    pair: FolderPair, unlabeled_folder: Path | None
 ) -> tuple[ImageFiles, ImageFiles, list[str]]:
     """Return labeled images, unlabeled images, and faults."""
-    images = place.image_paths()
+    images = pair.image_paths()
     if unlabeled_folder is not None:
         unlabeled = list_images(unlabeled_folder)
     else:
-        unlabeled_folder = place.images
-        labels = (stem(path, place.labels) for path in place.label_paths().strings())
-        named = {place.label_name(name) or name for name in labels}
-        names = [stem(path, place.images) for path in images.strings()]
-        has_label = [place.image_name(name) in named for name in names]
+        unlabeled_folder = pair.images
+        labels = (stem(path, pair.labels) for path in pair.label_paths().strings())
+        named = {pair.label_name(name) or name for name in labels}
+        names = [stem(path, pair.images) for path in images.strings()]
+        has_label = [pair.image_name(name) in named for name in names]
         unlabeled = images.take(i for i, labeled in enumerate(has_label) if not labeled)
         images = images.take(i for i, labeled in enumerate(has_label) if labeled)
-    labeled, faults = pair_up(images, place)
+    labeled, faults = pair_up(images, pair)
     return labeled, ImageFiles(unlabeled, root=unlabeled_folder), faults
 
 

@@ -12,7 +12,7 @@ from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
 from lightning_classmix.datasets.name_rules import (
     SPLITS,
     UNLABELED,
-    Place,
+    FolderPair,
     compare_names,
 )
 
@@ -27,11 +27,11 @@ _SHOWN = 8
 class Layout(NamedTuple):
     """Places of the training images."""
 
-    train: Place
+    train: FolderPair
     unlabeled: Path | None
     """Folder of the images without labels."""
-    undivided: Place
-    """Place of all parts, if the parts are folders below; else that of training."""
+    undivided: FolderPair
+    """Folders of all parts, if the parts are folders below; else those of training."""
 
 
 def find_layout(
@@ -58,11 +58,11 @@ def find_layout(
     """
     bases = [root, *_folders(root, SPLITS["train"])]
     if image_dir is not None or label_dir is not None:
-        whole: Place | None = _given_place(root, image_dir, label_dir, label_suffix)
+        whole: FolderPair | None = _given_pair(root, image_dir, label_dir, label_suffix)
     else:
         whole = _find_pair(root, label_suffix, "train")
         for base in bases:
-            whole = whole or _find_place(base, label_suffix)
+            whole = whole or _recognize_pair(base, label_suffix)
     if whole is None:
         fail_unknown(root)
     train = _below(whole, "train") or whole
@@ -77,36 +77,36 @@ def find_part(
     part: str,
     *,
     label_suffix: str | None = None,
-    undivided: Place | None = None,
-) -> Place | None:
+    undivided: FolderPair | None = None,
+) -> FolderPair | None:
     """Find the images and labels of ``val`` or ``test``; None if there are none.
 
     Args:
         root: Folder of the dataset.
         part: Name of the part.
         label_suffix: As for `find_layout`.
-        undivided: Place of all parts, below which the part is looked for too.
+        undivided: Folders of all parts, below which the part is looked for too.
 
     Raises:
         ValueError: If there is a folder ``val`` and nothing in it is recognized.
     """
-    place = None if undivided is None else _below(undivided, part)
-    place = place or _find_pair(root, label_suffix, part)
-    for base in () if place else _folders(root, SPLITS[part]):
-        place = _find_place(base, label_suffix)
-        if place is None and part == "val":
+    pair = None if undivided is None else _below(undivided, part)
+    pair = pair or _find_pair(root, label_suffix, part)
+    for base in () if pair else _folders(root, SPLITS[part]):
+        pair = _recognize_pair(base, label_suffix)
+        if pair is None and part == "val":
             fail_unknown(base)
-        if place is None:
+        if pair is None:
             rank_zero_info(
                 f"{base} is not used: no labels are recognized in it; give it"
                 " as predict to predict its images"
             )
-    return place
+    return pair
 
 
-def _given_place(
+def _given_pair(
     root: Path, image_dir: str | None, label_dir: str | None, suffix: str | None
-) -> Place:
+) -> FolderPair:
     if image_dir is not None:
         images = root / image_dir
     else:
@@ -124,8 +124,8 @@ def _given_place(
     return compare_names(images, labels, suffix) or fail_unknown(images)
 
 
-def _find_place(base: Path, suffix: str | None) -> Place | None:
-    """Return the place of one part in a folder; None if nothing is recognized."""
+def _recognize_pair(base: Path, suffix: str | None) -> FolderPair | None:
+    """Return the folders of one part in a folder; None if nothing is recognized."""
     pair = _find_pair(base, suffix)
     if pair is not None:
         return pair
@@ -135,7 +135,7 @@ def _find_place(base: Path, suffix: str | None) -> Place | None:
     return None
 
 
-def _find_pair(base: Path, suffix: str | None, split: str = "") -> Place | None:
+def _find_pair(base: Path, suffix: str | None, split: str = "") -> FolderPair | None:
     """Return two folders of the usual names, or of names such as ``train_images``."""
     images = _with_images(base, _tagged(_IMAGE_FOLDERS, split))
     labels = _with_images(base, _tagged(_LABEL_FOLDERS, split))
@@ -164,20 +164,20 @@ def _tagged(names: Iterable[str], split: str) -> list[str]:
     ]
 
 
-def _below(place: Place, split: str) -> Place | None:
+def _below(pair: FolderPair, split: str) -> FolderPair | None:
     """Return a split below the folders of images and labels.
 
     None unless all folders in that of the images are named after splits.
     """
-    if place.images == place.labels or any(_image_files(place.images)):
+    if pair.images == pair.labels or any(_image_files(pair.images)):
         return None
     known = {*UNLABELED, *(word for words in SPLITS.values() for word in words)}
-    present = {path.name.lower() for path in place.images.iterdir() if path.is_dir()}
-    images = _folders(place.images, SPLITS[split])
-    labels = _folders(place.labels, SPLITS[split])
+    present = {path.name.lower() for path in pair.images.iterdir() if path.is_dir()}
+    images = _folders(pair.images, SPLITS[split])
+    labels = _folders(pair.labels, SPLITS[split])
     if not present <= known or not images or not labels:
         return None
-    return place._replace(images=images[0], labels=labels[0])
+    return pair._replace(images=images[0], labels=labels[0])
 
 
 def _with_images(base: Path, names: Iterable[str]) -> list[Path]:
@@ -218,22 +218,22 @@ def fail_unknown(root: Path) -> NoReturn:
 
 def contents(folder: Path) -> str:
     """Return what a folder holds: numbers of files by suffix, also in its folders."""
-    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    below = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     texts = []
-    for place in places[: _SHOWN + 1]:
+    for current in below[: _SHOWN + 1]:
         suffixes = Counter(
             path.suffix.lower() or "no suffix"
-            for path in place.iterdir()
+            for path in current.iterdir()
             if path.is_file() and not path.name.startswith(".")
         )
         files = ", ".join(f"{n} {suffix}" for suffix, n in suffixes.most_common(3))
-        if place == folder:
+        if current == folder:
             texts += [files] if files else []
         else:
-            inside = sum(path.is_dir() for path in place.iterdir())
+            inside = sum(path.is_dir() for path in current.iterdir())
             folders = f"{inside} folders" if inside else ""
             described = ", ".join(filter(None, (files, folders))) or "empty"
-            texts.append(f"{place.name}/ ({described})")
-    if len(places) > _SHOWN + 1:
-        texts.append(f"{len(places) - _SHOWN - 1} more folders")
+            texts.append(f"{current.name}/ ({described})")
+    if len(below) > _SHOWN + 1:
+        texts.append(f"{len(below) - _SHOWN - 1} more folders")
     return ", ".join(texts) or "an empty folder"

@@ -31,7 +31,7 @@ _IMAGE_WORD = "image|img|sat|rgb|leftimg8bit"
 _TRIED = 8
 
 
-class Place(NamedTuple):
+class FolderPair(NamedTuple):
     """Where images and their labels are, and how their names differ."""
 
     images: Path
@@ -87,15 +87,15 @@ class Place(NamedTuple):
         return self.labels / folder / f"{self.prefix}{last}{self.suffix}.png"
 
     def __str__(self) -> str:
-        """Describe the place for messages."""
+        """Return the folders as messages name them."""
         names = {self.prefix: "begin with", self.suffix: "end with"}
         names.pop("", None)
         text = "".join(f", whose names {how} {what!r}" for what, how in names.items())
         return f"images in {self.images}, labels in {self.labels}{text}"
 
 
-def compare_names(images: Path, labels: Path, suffix: str | None) -> Place | None:
-    """Return the place of images and labels, with the difference of their names.
+def compare_names(images: Path, labels: Path, suffix: str | None) -> FolderPair | None:
+    """Return the folders of images and labels, with the difference of their names.
 
     Args:
         images: Folder of the images.
@@ -103,27 +103,27 @@ def compare_names(images: Path, labels: Path, suffix: str | None) -> Place | Non
         suffix: End of the stem of every label behind that of its image; None finds it.
 
     Returns:
-        The place; None for one folder in which no labels are recognized.
+        The folders; None for one folder in which no labels are recognized.
 
     Raises:
         ValueError: If several suffixes are found.
     """
-    place = Place(images, labels)
+    pair = FolderPair(images, labels)
     if suffix is not None:
-        return place._replace(suffix=suffix)
+        return pair._replace(suffix=suffix)
     paths = _own_files(labels) if images == labels else list_images(labels)
     names = [stem(path, labels) for path in paths.strings()]
     if images == labels:
         lossless = [n.lower().endswith(LABEL_SUFFIXES) for n in paths.strings()]
         candidates = [n for n, good in zip(names, lossless, strict=True) if good]
-        found = _find_affixes(place, candidates, {*names})
-        return found or _find_affixes(place, names, {*names})
+        found = _find_affixes(pair, candidates, {*names})
+        return found or _find_affixes(pair, names, {*names})
     if any(_has_image(images / name) for name in islice(names, _TRIED)):
-        return place
+        return pair
     present = {stem(path, images) for path in list_images(images).strings()}
     if not present.isdisjoint(names):
-        return place
-    return _find_affixes(place, names, present) or place
+        return pair
+    return _find_affixes(pair, names, present) or pair
 
 
 def _own_files(folder: Path) -> Paths:
@@ -136,9 +136,9 @@ def _own_files(folder: Path) -> Paths:
 
 
 def _find_affixes(
-    place: Place, labels: Iterable[str], images: set[str]
-) -> Place | None:
-    """Return the place with the prefix or suffix that turns labels into images."""
+    pair: FolderPair, labels: Iterable[str], images: set[str]
+) -> FolderPair | None:
+    """Return the folders with the prefix or suffix that turns labels into images."""
     affixes: Counter[tuple[str, str]] = Counter()
     for name in labels:
         last = name.rpartition("/")[2]
@@ -152,7 +152,7 @@ def _find_affixes(
     fitting = []
     for prefix, suffix in affixes:
         for end in ("", *sorted(ends)):
-            tried = place._replace(prefix=prefix, suffix=suffix, image_suffix=end)
+            tried = pair._replace(prefix=prefix, suffix=suffix, image_suffix=end)
             common = {tried.label_name(name) for name in labels} - {None}
             if any(f"{name}{end}" in images for name in common):
                 fitting.append(tried)
@@ -160,7 +160,7 @@ def _find_affixes(
     if len(fitting) > 1:
         found = ", ".join(sorted(each.prefix or each.suffix for each in fitting))
         raise ValueError(
-            f"labels in {place.labels} must have one prefix or suffix, got {found};"
+            f"labels in {pair.labels} must have one prefix or suffix, got {found};"
             " give label_suffix"
         )
     return fitting[0] if fitting else None

@@ -13,18 +13,18 @@ from lightning_classmix.datasets.image_io import (
     stem,
 )
 from lightning_classmix.datasets.list_reading import find_files, read_rows
-from lightning_classmix.datasets.name_rules import Place
+from lightning_classmix.datasets.name_rules import FolderPair
 from lightning_classmix.datasets.paths import Paths
 
 
-def pair_up(images: Paths, place: Place) -> tuple[ImageFiles, list[str]]:
+def pair_up(images: Paths, pair: FolderPair) -> tuple[ImageFiles, list[str]]:
     """Find the label of every image: the file of the same name in the other folder.
 
     Names are compared without suffix, but with subfolders.
 
     Args:
         images: Paths of the images.
-        place: Folders of images and labels, and how their names differ.
+        pair: Folders of images and labels, and how their names differ.
 
     Returns:
         The pairs, and a fault for each image without a label, label without an image,
@@ -34,20 +34,20 @@ def pair_up(images: Paths, place: Place) -> tuple[ImageFiles, list[str]]:
         FileNotFoundError: If a folder is missing.
         ValueError: If a folder holds no image.
     """
-    by_name = _by_stem(images, place.images)
-    found = {place.image_name(name): paths for name, paths in by_name.items()}
-    by_name = _by_stem(place.label_paths(), place.labels)
-    labels = {place.label_name(n) or n: paths for n, paths in by_name.items()}
+    by_name = _by_stem(images, pair.images)
+    found = {pair.image_name(name): paths for name, paths in by_name.items()}
+    by_name = _by_stem(pair.label_paths(), pair.labels)
+    labels = {pair.label_name(n) or n: paths for n, paths in by_name.items()}
     faults = [*_lossy(path for paths in labels.values() for path in paths)]
     faults += _equal_names("images", found) + _equal_names("labels", labels)
     faults += [
-        f"an image must have a label, got {paths[0]} without {place.label_path(name)}"
+        f"an image must have a label, got {paths[0]} without {pair.label_path(name)}"
         for name, paths in found.items()
         if name not in labels
     ]
     faults += [
-        f"a label must have an image, got {paths[0]} without {place.images / name}"
-        f"{place.image_suffix}.*"
+        f"a label must have an image, got {paths[0]} without {pair.images / name}"
+        f"{pair.image_suffix}.*"
         for name, paths in labels.items()
         if name not in found
     ]
@@ -57,7 +57,7 @@ def pair_up(images: Paths, place: Place) -> tuple[ImageFiles, list[str]]:
         if len(paths) == len(labels.get(name, ())) == 1
         and labels[name][0].lower().endswith(LABEL_SUFFIXES)
     }
-    return ImageFiles(pairs, pairs.values(), root=place.images), faults
+    return ImageFiles(pairs, pairs.values(), root=pair.images), faults
 
 
 def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]]:

@@ -26,8 +26,8 @@ def sharding(source: IterableDataset[Any]) -> Sharding:
     return "workers" if "datasets" in packages else "none"
 
 
-def keeps_place(source: object) -> bool:
-    """Return whether a stream can continue at a place: StreamingDataset of litdata."""
+def keeps_position(source: object) -> bool:
+    """Return whether a stream can continue at a position, as StreamingDataset can."""
     return any(cls.__module__.startswith("litdata.") for cls in type(source).__mro__)
 
 
@@ -82,7 +82,7 @@ class StreamView(IterableDataset[dict[str, Tensor]]):
         """Number of batches in a pass of this rank; None if unknown."""
         self.worker_images: int | None = None
         """Number of images in a pass of one worker; None if unknown."""
-        if not keeps_place(source):
+        if not keeps_position(source):
             return
         # The process group did not exist yet when the stream was created.
         environment = type(stream.distributed_env)
@@ -125,9 +125,9 @@ class StreamView(IterableDataset[dict[str, Tensor]]):
                 if index % step != first:
                     continue
                 empty = False
-                place = (number, index, shard)
+                position = (number, index, shard)
                 yield training_sample(
-                    item, self.transform, place, labeled=False, seed=self.seed
+                    item, self.transform, position, labeled=False, seed=self.seed
                 )
             if empty and not skipped:
                 raise ValueError(
@@ -136,14 +136,14 @@ class StreamView(IterableDataset[dict[str, Tensor]]):
                     " lower num_workers, or write more shards"
                 )
             skipped = 0
-            if keeps_place(self.source):
+            if keeps_position(self.source):
                 self.source.reset_state_dict()  # the next pass begins at its start
 
     def _left(self, skipped: int) -> int | None:
         return None if self.worker_images is None else self.worker_images - skipped
 
     def state_dict(self, consumed: int) -> dict[str, Any]:
-        """Return the place of the stream in plain values, for a checkpoint.
+        """Return the position of the stream in plain values, for a checkpoint.
 
         Args:
             consumed: Number of batches that were read, of this rank.
@@ -157,18 +157,18 @@ class StreamView(IterableDataset[dict[str, Tensor]]):
         skipped = within % max(1, self.topology["num_workers"])
         within -= skipped
         images = within * self.topology["batch_size"]
-        place = self.source.state_dict(
+        position = self.source.state_dict(
             images, self.topology["num_workers"], self.topology["batch_size"]
         )
         number = self.first_pass + passed
-        place = {**place, "current_epoch": number + 1}
+        position = {**position, "current_epoch": number + 1}
         state |= {"pass": number, "batch": within, "skipped": skipped}
-        return {**state, "source": place}
+        return {**state, "source": position}
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
-        """Continue at a place; return whether it is the exact one.
+        """Continue at a position; return whether it is the exact one.
 
-        A stream that cannot tell its place, or is distributed otherwise than before,
+        A stream that cannot tell its position, or is distributed otherwise than before,
         begins the next pass.
         """
         same = all(state[name] == value for name, value in self.topology.items())

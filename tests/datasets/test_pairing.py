@@ -7,14 +7,14 @@ import pytest
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import list_images
 from lightning_classmix.datasets.label_reading import read_label
-from lightning_classmix.datasets.name_rules import Place
+from lightning_classmix.datasets.name_rules import FolderPair
 from lightning_classmix.datasets.pairing import pair_up, read_list, without_labels
 from tests.images import save_pair
 
 
 def paired(root: Path) -> tuple[ImageFiles, list[str]]:
     folder = root / "images"
-    return pair_up(list_images(folder), Place(folder, root / "labels"))
+    return pair_up(list_images(folder), FolderPair(folder, root / "labels"))
 
 
 def touch(root: Path, *names: str) -> None:

@@ -19,7 +19,7 @@ def test_settings_are_restored_from_a_plain_dict() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": (0, 8)}, r"size must be at least 1, got \(0, 8\)"),
+        ({"size": (0, 8)}, r"size must be in \[2, 32767\], got \(0, 8\)"),
         ({"mean": (124, 116, 104)}, r"mean must be in \[0, 1\], got .*; divide by"),
         ({"std": (0.2, 0.0, 0.2)}, r"std must be in \(0, 1\], got"),
         ({"mean": (0.5,)}, "one value for each channel, got 1 and 3 values"),

@@ -7,22 +7,24 @@ from tests.tiny import IndexDataset, shuffle_sampler
 
 
 def test_a_pass_shows_every_item_once() -> None:
-    places = list(shuffle_sampler(7, 21))
+    positions = list(shuffle_sampler(7, 21))
     for number in range(3):
-        part = places[7 * number : 7 * number + 7]
+        part = positions[7 * number : 7 * number + 7]
         assert {index for index, _ in part} == set(range(7))
         assert {pass_ for _, pass_ in part} == {number}
 
 
 def test_every_pass_is_shuffled_anew() -> None:
-    places = list(shuffle_sampler(50, 100))
-    first, second = ([index for index, _ in places[i : i + 50]] for i in (0, 50))
+    positions = list(shuffle_sampler(50, 100))
+    first, second = ([index for index, _ in positions[i : i + 50]] for i in (0, 50))
     assert first != second
     assert first != sorted(first)
 
 
 def test_an_epoch_continues_where_the_last_epoch_ended() -> None:
-    epochs = [place for epoch in range(3) for place in shuffle_sampler(7, 5, epoch)]
+    epochs = [
+        position for epoch in range(3) for position in shuffle_sampler(7, 5, epoch)
+    ]
     assert epochs == list(shuffle_sampler(7, 15))
 
 

@@ -60,10 +60,10 @@ IMAGES = [
 def damaged(draw: st.DrawFn, originals: list[bytes]) -> bytes:
     """Change, cut or extend one of the files."""
     content = bytearray(draw(st.sampled_from(originals)))
-    places = st.integers(0, len(content) - 1)
-    for place, value in draw(st.lists(st.tuples(places, st.integers(0, 255)))):
-        content[place] = value
-    content = content[: draw(st.one_of(st.none(), places))]
+    positions = st.integers(0, len(content) - 1)
+    for position, value in draw(st.lists(st.tuples(positions, st.integers(0, 255)))):
+        content[position] = value
+    content = content[: draw(st.one_of(st.none(), positions))]
     return bytes(content) + draw(st.binary(max_size=8))
 
 

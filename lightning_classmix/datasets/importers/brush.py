@@ -41,21 +41,21 @@ def decode_brush(data: Sequence[int], height: int, width: int) -> NDArray[np.boo
     word = read(5) + 1
     counts = [read(4) + 1 for _ in range(4)]
     values = np.zeros(total, dtype=np.int64)
-    place = 0
-    while place < total:
+    filled = 0
+    while filled < total:
         repeated = read(1)
-        end = place + read(counts[read(2)]) + 1
+        end = filled + read(counts[read(2)]) + 1
         if end > total:
             raise ValueError("a brush must fit its image, got more pixels")
         if repeated:
-            values[place:end] = read(word)
+            values[filled:end] = read(word)
         else:
-            length = (end - place) * word
+            length = (end - filled) * word
             if position + length > len(bits):
                 raise ValueError("a brush must be whole, got one that is cut off")
             words = bits[position : position + length].reshape(-1, word)
-            values[place:end] = words @ (1 << np.arange(word)[::-1])
+            values[filled:end] = words @ (1 << np.arange(word)[::-1])
             position += length
-        place = end
+        filled = end
     alpha: NDArray[np.bool_] = values.reshape(height, width, 4)[..., 3] > 0
     return alpha

@@ -43,19 +43,19 @@ def read_label_studio(source: Path, images: Path) -> Dataset:
             " of tasks with 'data' and 'annotations', got none"
         )
     for path, task in tasks:
-        place = f"{path}: task {task.get('id')}"
+        origin = f"{path}: task {task.get('id')}"
         try:
             file = _find(task["data"], finder, path.parent)
         except ValueError as error:
-            dataset.faults.append(f"{place}: {error}")
+            dataset.faults.append(f"{origin}: {error}")
             continue
         answers = [a for a in task["annotations"] if not a.get("was_cancelled")]
         if len(answers) > 1:
             dataset.faults.append(
-                f"{place}: {len(answers)} annotations, of which the first is used"
+                f"{origin}: {len(answers)} annotations, of which the first is used"
             )
         results = answers[0].get("result", []) if answers else []
-        annotations, size = _annotations(results, place, dataset.faults)
+        annotations, size = _annotations(results, origin, dataset.faults)
         names |= {annotation.name for annotation in annotations}
         dataset.images.append(
             AnnotatedImage(file, finder.name(file), "train", size, annotations)
@@ -97,7 +97,7 @@ def _find(data: dict[str, Any], finder: ImageFinder, beside: Path) -> Path:
 
 
 def _annotations(
-    results: list[dict[str, Any]], place: str, faults: list[str]
+    results: list[dict[str, Any]], origin: str, faults: list[str]
 ) -> tuple[list[Annotation], tuple[int, int] | None]:
     annotations = []
     size = None
@@ -119,7 +119,7 @@ def _annotations(
         named = [*dict.fromkeys(labels[result.get("id")])] or _labels(result)
         if len(named) != 1:
             faults.append(
-                f"{place}: object {key} must have one label, got {named or 'none'}"
+                f"{origin}: object {key} must have one label, got {named or 'none'}"
             )
             continue
         problem = "a rectangle is a box" if kind == "width" else ""

@@ -15,7 +15,11 @@ from lightning_classmix.datasets.importers.annotations import (
     Part,
 )
 from lightning_classmix.datasets.importers.image_finder import ImageFinder
-from lightning_classmix.datasets.labelmap import BORDER, LABELMAP_FILE, read_labelmap
+from lightning_classmix.datasets.labelmap_txt import (
+    BORDER,
+    LABELMAP_FILE,
+    read_labelmap,
+)
 from lightning_classmix.ops import VOID
 
 _NAMES = (

@@ -265,9 +265,9 @@ def test_circles_and_masks_of_labelme_are_read_and_lines_are_listed(
     assert "object 3 (l): a linestrip has no area" in fault
     read = label(tmp_path)
     assert abs((read == 1).sum() / (np.pi * 100) - 1) < 0.02
-    places = np.argwhere(read == 3)
-    assert [*places.min(0), *places.max(0)] == [2, 1, 3, 3]
-    assert len(places) == 6
+    positions = np.argwhere(read == 3)
+    assert [*positions.min(0), *positions.max(0)] == [2, 1, 3, 3]
+    assert len(positions) == 6
 
 
 def test_pixels_without_an_object_are_void_without_a_background(tmp_path: Path) -> None:
