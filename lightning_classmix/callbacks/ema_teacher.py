@@ -72,8 +72,7 @@ class EMATeacher(Callback):
         if stage == "fit":
             check_strategy(trainer.strategy)
             check_callbacks(trainer.callbacks, EMATeacher)  # type: ignore[attr-defined]
-            # Until the end of the fit: the teacher is in eval mode on purpose.
-            self._filters = warnings.catch_warnings()
+            self._filters = warnings.catch_warnings()  # until the end of the fit
             self._filters.__enter__()
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
 

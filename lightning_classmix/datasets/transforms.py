@@ -95,26 +95,6 @@ class _Pad(A.PadIfNeeded):  # type: ignore[misc]
         return result
 
 
-def read_pipeline(path: str) -> Pipeline:
-    """Read a pipeline that ``albumentations.save`` wrote, as YAML or JSON.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds no pipeline.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"transform must be a file, got {path}")
-    form = "json" if path.endswith(".json") else "yaml"
-    try:
-        pipeline: Pipeline = A.load(path, data_format=form)
-    except Exception as error:  # the constructors of its steps may raise anything
-        raise ValueError(
-            f"transform must be a file of albumentations.save, got {path}:"
-            f" {type(error).__name__} {error}"
-        ) from error
-    return pipeline
-
-
 def load_pipeline(transform: Pipeline | dict[str, Any] | str | None) -> Pipeline | None:
     """Return a pipeline that is given as such, as a dict or as the path of a file.
 
@@ -124,9 +104,9 @@ def load_pipeline(transform: Pipeline | dict[str, Any] | str | None) -> Pipeline
         ValueError: If the dict or the file is not a pipeline.
     """
     if isinstance(transform, str):
-        return read_pipeline(transform)
+        return _read_pipeline(transform)
     if isinstance(transform, dict):
-        return make_pipeline(transform)
+        return _make_pipeline(transform)
     if not isinstance(transform, Pipeline | None):
         kind = type(transform)
         raise TypeError(
@@ -147,12 +127,23 @@ def plain_pipeline(pipeline: Pipeline) -> dict[str, Any] | None:
     return None if own else values
 
 
-def make_pipeline(values: dict[str, Any]) -> Pipeline:
-    """Return the pipeline of a dict of ``albumentations.to_dict``.
+def _read_pipeline(path: str) -> Pipeline:
+    """Read a pipeline that ``albumentations.save`` wrote, as YAML or JSON."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"transform must be a file, got {path}")
+    form = "json" if path.endswith(".json") else "yaml"
+    try:
+        pipeline: Pipeline = A.load(path, data_format=form)
+    except Exception as error:  # the constructors of its steps may raise anything
+        raise ValueError(
+            f"transform must be a file of albumentations.save, got {path}:"
+            f" {type(error).__name__} {error}"
+        ) from error
+    return pipeline
 
-    Raises:
-        ValueError: If the dict is not such a dict.
-    """
+
+def _make_pipeline(values: dict[str, Any]) -> Pipeline:
+    """Return the pipeline of a dict of ``albumentations.to_dict``."""
     try:
         with warnings.catch_warnings():  # to_dict has warned before
             warnings.simplefilter("ignore", UserWarning)
