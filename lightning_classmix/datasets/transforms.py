@@ -109,10 +109,8 @@ def load_pipeline(transform: Pipeline | dict[str, Any] | str | None) -> Pipeline
         return _make_pipeline(transform)
     if not isinstance(transform, Pipeline | None):
         kind = type(transform)
-        raise TypeError(
-            "transform must be a pipeline of albumentations, got"
-            f" {kind.__module__}.{kind.__qualname__}"
-        )
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        raise TypeError(f"transform must be a pipeline of albumentations, got {name}")
     return transform
 
 
@@ -181,11 +179,8 @@ class Transform:
         value_range: tuple[float, float] | None = None,
         mark_padding: bool = True,
     ) -> None:
-        steps: list[Pipeline] = []
-        if size is not None:
-            steps.append(A.Resize(*size, area_for_downscale="image"))
-        if pipeline is not None:
-            steps.append(pipeline)
+        resize = size and A.Resize(*size, area_for_downscale="image")
+        steps: list[Pipeline] = [step for step in (resize, pipeline) if step]
         self._pipeline = A.Compose(
             steps, additional_targets={"label": "mask", "inside": "mask"}
         )
@@ -241,7 +236,6 @@ class Transform:
         if pixels.dtype == np.float32:
             normalize, result = self._normalize_unit, result.clip(0, 1)
         normal = normalize(image=np.ascontiguousarray(result))["image"]
-
         valid = torch.from_numpy(out["inside"] == _INSIDE)
         planes = np.ascontiguousarray(normal.transpose(2, 0, 1), np.float32)
         sample = {"image": torch.from_numpy(planes), "valid": valid}

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from lightning_classmix.datasets.transforms import (
     Transform,
-    make_pipeline,
+    load_pipeline,
     plain_pipeline,
-    read_pipeline,
     training_pipeline,
 )
 
@@ -149,16 +148,16 @@ def test_a_saved_pipeline_is_read(tmp_path: Path, suffix: str) -> None:
     path = str(tmp_path / f"pipeline.{suffix}")
     A.save(A.Compose([A.VerticalFlip(p=1.0)]), path, data_format=suffix)
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    flipped = Transform(read_pipeline(path))(image)["image"]
+    flipped = Transform(load_pipeline(path))(image)["image"]
     assert flipped.equal(Transform()(image)["image"].flip(1))
 
 
 def test_a_file_without_a_pipeline_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"transform must be a file, got none"):
-        read_pipeline("none.yaml")
+        load_pipeline("none.yaml")
     (tmp_path / "other.yaml").write_text("lr: 3")
     with pytest.raises(ValueError, match=r"file of albumentations\.save, .*other"):
-        read_pipeline(str(tmp_path / "other.yaml"))
+        load_pipeline(str(tmp_path / "other.yaml"))
 
 
 def test_padding_may_count_as_valid_and_stays_void_in_labels() -> None:
@@ -181,10 +180,10 @@ def test_a_pipeline_as_plain_values_is_the_same_pipeline() -> None:
     values = plain_pipeline(pipeline)
     assert values is not None
     first = Transform(pipeline)(image, seed=4)
-    again = Transform(make_pipeline(json.loads(json.dumps(values))))(image, seed=4)
+    again = Transform(load_pipeline(json.loads(json.dumps(values))))(image, seed=4)
     assert torch.equal(first["image"], again["image"])
     with pytest.raises(ValueError, match=r"must be a dict of albumentations\.to_dict"):
-        make_pipeline({"crop": 3})
+        load_pipeline({"crop": 3})
 
 
 class Darker(A.ImageOnlyTransform):  # type: ignore[misc]
