@@ -30,7 +30,8 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[Any]:
             yield file
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # writing to it names no file
+        # Writing to it names no file; a text without errno would be hidden by a name.
+        if error.errno is not None and error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise
     finally:

@@ -60,9 +60,18 @@ def checkpoint_settings(
             _check_functions(part, arguments[part], cls, path)
         settings[part] = {
             "class_path": paths[part] if named is None else named,
-            "init_args": arguments[part],
+            "init_args": _lists(arguments[part]),
         }
     return settings
+
+
+def _lists(value: Any) -> Any:
+    """Return a value with lists for tuples, as a recipe holds it."""
+    if isinstance(value, dict):
+        return {key: _lists(inner) for key, inner in value.items()}
+    return (
+        [_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
+    )
 
 
 def _last(class_path: str) -> str:

@@ -44,10 +44,10 @@ class ClassMix(Supervised):
         rounding: Rounding of half an odd number of classes, ``floor`` or ``ceil``; for
             ``classmix``.
         exclude: Classes that are never pasted, such as a background; for ``classmix``.
-        weighting: Weight of each mixed pixel in the loss: the share of pixels with a
-            confidence of at least ``threshold``, in the batch (``confident_share``) or
-            the image (``confident_share_per_image``); 1 for confident pixels and 0 for
-            others (``confident_pixels``); 1 for all (``uniform``); or in Python a
+        weighting: Weight of each mixed pixel in the loss: 1 (``uniform``); the share of
+            pixels with a confidence of at least ``threshold``, in the batch
+            (``confident_share``) or the image (``confident_share_per_image``); 1 for
+            confident pixels and 0 for others (``confident_pixels``); or in Python a
             function from confidence and ``valid=`` to weight.
         consistency: Loss on the mixed images: ``cross_entropy`` with the pseudo-labels,
             or ``mean_squared_error`` between the probabilities of student and teacher.
@@ -74,8 +74,8 @@ class ClassMix(Supervised):
 
     Source:
         Olsson, Tranheden, Pinto, Svensson, WACV 2021 (arXiv 2007.07936), Alg. 2. The
-        labeled-only start, the ramp and the teacher's eval mode are ours: our runs are
-        much shorter than the authors'.
+        labeled-only start, the ramp, the uniform weight and the teacher's eval mode are
+        ours: our runs are much shorter than the authors'.
     """
 
     networks: ClassVar[Sequence[str]] = ("student", "teacher")
@@ -91,7 +91,7 @@ class ClassMix(Supervised):
         mixer: MixerName | Callable[..., Any] = "classmix",
         rounding: Literal["floor", "ceil"] = "floor",
         exclude: Sequence[int] = (),
-        weighting: ops.PixelWeighting | Callable[..., Any] = "confident_share",
+        weighting: ops.PixelWeighting | Callable[..., Any] = "uniform",
         consistency: Consistency = "cross_entropy",
         threshold: float = 0.968,
         unlabeled_weight: float = 1.0,

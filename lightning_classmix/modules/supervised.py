@@ -62,6 +62,7 @@ class Supervised(TrainingModule):
         ValueError: If an argument is out of its range, or a name is unknown.
 
     Example:
+        >>> import torch
         >>> module = Supervised(3, network=nn.Conv2d(3, 3, 1))
         >>> module(torch.zeros(1, 3, 4, 5)).shape
         torch.Size([1, 3, 4, 5])

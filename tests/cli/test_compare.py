@@ -82,7 +82,7 @@ def test_flags_take_comma_separated_lists_and_precede_the_config(
         (["--methods", "clasmix"], "got 'clasmix'; did you mean classmix"),
         (["--labels", "400"], "labels must be 'all' or in [1, 10]"),
         (["--seeds", ""], "seeds must have at least 1 value, got none"),
-        (["--out", "compare.yaml"], "out must be a folder that can be written"),
+        (["--out", "compare.yaml"], "compare.yaml cannot be used: File exists"),
         (["--data.root", "nowhere"], "root must be a folder, got nowhere"),
         (["--stepz", "3"], "stepz is not an argument; did you mean steps"),
     ],

@@ -137,6 +137,7 @@ def test_an_onnx_file_with_other_logits_is_an_error(
     assert not list(tmp_path.glob("*"))
 
 
+@pytest.mark.filterwarnings("ignore:float images are used unchanged")
 def test_metadata_stands_beside_the_file_and_in_it(tmp_path: Path) -> None:
     names = ["road", "car", "sky"]
     module = small_unet(class_names=names, mean=(0.1, 0.2, 0.3))

@@ -139,7 +139,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
 
     torch.save({"conv1.weight": Trap()}, tmp_path / "weights.pth")
     with pytest.raises(
-        ValueError, match=r"a file of tensors, got .*weights\.pth: Weights"
+        ValueError, match=r"a file of tensors and plain values, got .*weights\.pth"
     ):
         build_model(
             "unet", "resnet18", 3, encoder_weights=str(tmp_path / "weights.pth")
