@@ -1,6 +1,6 @@
 # make demo: train on generated scenes, with and without unlabeled images
 # make check: lint, types, import order and the fast tests
-# make test: make check and the slow tests
+# make test: make check, and the tests that are slow or fork processes
 # make test-minimum: the fast tests with the lowest versions that pyproject.toml allows
 # make bench: time operations, steps, data and imports against references; writes bench/
 # make docs: build the documentation into site/; warnings are errors
@@ -29,10 +29,12 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not forks"
 
+# Processes cannot be forked for training where torch.compile was used before.
 test: check
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not forks"
+	$(PYTEST) -m forks --numprocesses 0
 
 .venv-minimum/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-minimum

@@ -201,6 +201,7 @@ def test_the_checkpoint_holds_the_teacher_of_the_last_step(tmp_path: Path) -> No
     assert saved["callbacks"]["EMATeacher"]["updates"] == 3
 
 
+@pytest.mark.forks
 @pytest.mark.parametrize("rank", [0, 1])
 def test_all_devices_stop_at_the_same_step(rank: int, tmp_path: Path) -> None:
     class Steps(Callback):

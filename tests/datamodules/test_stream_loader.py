@@ -229,6 +229,7 @@ def test_litdata_with_too_few_images_is_refused(folder: str) -> None:
         epochs(lit(folder), 0, unlabeled_batch_size=9, num_workers=2)
 
 
+@pytest.mark.forks
 @pytest.mark.slow
 def test_two_processes_read_a_litdata_pass_without_repeats(
     folder: str, tmp_path: Path

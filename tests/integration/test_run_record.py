@@ -54,6 +54,7 @@ def fit(folder: Path, *, ckpt_path: Path | None = None, **options: Any) -> Any:
     return trainer
 
 
+@pytest.mark.forks
 def test_two_devices_share_their_counts_and_write_each_file_once(
     tmp_path: Path,
 ) -> None:
