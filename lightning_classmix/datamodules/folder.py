@@ -38,7 +38,7 @@ class FolderDataModule(FileDataModule):
     ``palette`` and ``label_map``, in place of these arguments.
 
     Args:
-        root: Folder that holds the folders above.
+        root: Folder of the dataset, with subfolders such as ``images`` and ``labels``.
         num_classes: Number of classes; None uses the number of class names or colors,
             else the largest class in the label files of training and ``val``, plus 1.
         class_names: Names of the classes, in the order of their indices.
