@@ -39,7 +39,7 @@ class StopOnSignal(Callback):
         self._repeat_validation = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Move this callback behind those that change the teacher or write files."""
+        """Move this callback after those that change the teacher or write files."""
         if stage == "fit":
             callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
             others = [callback for callback in callbacks if callback is not self]

@@ -36,7 +36,7 @@ def expand_arguments(arguments: Sequence[str]) -> Arguments:
     checkpoint follow those of the recipes.
 
     Args:
-        arguments: The arguments behind the subcommand.
+        arguments: The arguments after the subcommand.
 
     Raises:
         FileNotFoundError: If a recipe or ``last.ckpt`` does not exist.
@@ -74,7 +74,7 @@ def expand_command_arguments(command: str, arguments: Sequence[str]) -> Argument
 
     Args:
         command: Name of the command.
-        arguments: The arguments behind the command.
+        arguments: The arguments after the command.
 
     Raises:
         FileNotFoundError: If a recipe does not exist.

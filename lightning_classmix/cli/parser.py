@@ -37,7 +37,7 @@ class Parser(LightningArgumentParser):
         Args:
             command: Name of the subcommand.
             configs: Settings of recipes and of a checkpoint; later ones win.
-            flags: Arguments behind the subcommand.
+            flags: arguments after the subcommand.
 
         Returns:
             The arguments of the subcommand, under its name.

@@ -50,7 +50,7 @@ class FolderDataModule(FileDataModule):
             ``images``, ``img`` and the like, below ``train`` too.
         label_dir: Folder of their labels, relative to ``root``; None recognizes
             ``labels``, ``masks``, ``gt`` and the like, and labels beside their images.
-        label_suffix: End of a label's name behind that of its image and before
+        label_suffix: End of a label's name after that of its image and before
             ``.png``, such as ``_mask``; None recognizes the usual ones.
         train_list: CSV or text file of the training images in place of ``images``,
             ``labels`` and ``unlabeled``: ``image,label`` on each line, the label empty

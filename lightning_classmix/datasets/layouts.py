@@ -49,7 +49,7 @@ def find_layout(
             the usual names.
         label_dir: Folder of their labels, relative to ``root``; None looks for the
             usual names, beside and in the folder of the images.
-        label_suffix: End of the stem of every label behind that of its image, such as
+        label_suffix: End of the stem of every label after that of its image, such as
             ``_mask``; None finds it.
 
     Raises:
@@ -152,7 +152,7 @@ def _find_pair(base: Path, suffix: str | None, split: str = "") -> FolderPair | 
 
 
 def _tagged(names: Iterable[str], split: str) -> list[str]:
-    """Return names with the words of a split before or behind them."""
+    """Return names with the words of a split before or after them."""
     if not split:
         return [*names]
     pairs = [(name, word) for name in names for word in SPLITS[split]]

@@ -41,9 +41,9 @@ class FolderPair(NamedTuple):
     prefix: str = ""
     """What a label's file name has before that of its image."""
     suffix: str = ""
-    """What the stem of a label has behind that of its image."""
+    """What the stem of a label has after that of its image."""
     image_suffix: str = ""
-    """What the stem of an image has behind the common part."""
+    """What the stem of an image has after the common part."""
 
     def label_name(self, name: str) -> str | None:
         """Return the common part of a label's name; None if it is not of a label."""
@@ -100,7 +100,7 @@ def compare_names(images: Path, labels: Path, suffix: str | None) -> FolderPair 
     Args:
         images: Folder of the images.
         labels: Folder of the labels, perhaps the same.
-        suffix: End of the stem of every label behind that of its image; None finds it.
+        suffix: End of the stem of every label after that of its image; None finds it.
 
     Returns:
         The folders; None for one folder in which no labels are recognized.

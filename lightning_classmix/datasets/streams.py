@@ -168,7 +168,7 @@ class StreamView(IterableDataset[dict[str, Tensor]]):
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """Continue at a position; return whether it is the exact one.
 
-        A stream that cannot tell its position, or is distributed otherwise than before,
+        A stream that has no position, or is distributed otherwise than before,
         begins the next pass.
         """
         same = all(state[name] == value for name, value in self.topology.items())

@@ -213,9 +213,9 @@ def _write_results(
         for name, listed in trials.items()
         if listed
     }
-    facts = environment()
+    versions = environment()
     summaries = summarize_all(results)
-    content = facts | {
+    content = versions | {
         "summary": {
             name: {labels: summary._asdict() for labels, summary in by_labels.items()}
             for name, by_labels in summaries.items()
@@ -225,9 +225,9 @@ def _write_results(
     }
     out = setup.out
     (out / "results.json").write_text(json.dumps(content, indent=2) + "\n")
-    write_csv(out / "results.csv", [result | facts for result in results])
+    write_csv(out / "results.csv", [result | versions for result in results])
     save_figure(out / "miou.png", summaries)
-    description = describe(results, facts)
+    description = describe(results, versions)
     tables = report_tables(results, tried)
     report = markdown_report(description, tables)
     (out / "report.md").write_text(report, encoding="utf-8")

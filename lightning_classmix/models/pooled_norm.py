@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def check_pooled_norm(network: nn.Module, image: Tensor) -> None:
     """Check that a network with batch norm can be trained on a batch of one image.
 
-    Batch norm behind a global pooling, as in DeepLab's head, sees one value per channel
+    Batch norm after a global pooling, as in DeepLab's head, sees one value per channel
     then, which has no variance.
 
     Args:
@@ -30,5 +30,5 @@ def check_pooled_norm(network: nn.Module, image: Tensor) -> None:
             raise
         raise ValueError(
             "the labeled batch must hold at least 2 images, got 1; the network has"
-            f" batch norm behind a global pooling: {error}"
+            f" batch norm after a global pooling: {error}"
         ) from error

@@ -114,7 +114,7 @@ def bitmap(inside: NDArray[np.bool_]) -> Region:
 def pasted(
     inside: NDArray[np.bool_], left: int, top: int, height: int, width: int
 ) -> Region:
-    """Return the pixels of a small mask at a place in an image."""
+    """Return the pixels of a small mask at a position in an image."""
     whole = np.zeros((height, width), dtype=bool)
     rows, columns = inside.shape
     cut = inside[max(0, -top) : height - top, max(0, -left) : width - left]

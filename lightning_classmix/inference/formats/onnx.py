@@ -92,7 +92,7 @@ def _convert(program: torch.export.ExportedProgram) -> Any:
 
 
 def _with_padding(model: Any, step: int, smallest: int, channels: int) -> Any:
-    """Put the padding to the stride before the graph, and the crop behind it.
+    """Put the padding to the stride before the graph, and the crop after it.
 
     Both are computed from the size of the image when the graph is run.
     """
