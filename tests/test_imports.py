@@ -48,6 +48,7 @@ def test_the_package_itself_imports_no_library() -> None:
     assert not loaded("import lightning_classmix") & HEAVY
 
 
+@pytest.mark.slow
 def test_ops_load_nothing_that_torch_does_not_load() -> None:
     own = loaded("import torch")
     both = loaded("import torch; from lightning_classmix import ops; ops.mix")
@@ -60,6 +61,7 @@ def test_help_loads_no_library() -> None:
     assert not loaded(code, "--help") & HEAVY
 
 
+@pytest.mark.slow
 def test_datasets_load_neither_lightning_nor_networks() -> None:
     # Loader workers that are spawned import this.
     names = loaded("import lightning_classmix.datasets.views")

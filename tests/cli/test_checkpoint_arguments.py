@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 
@@ -11,6 +12,7 @@ from tests import tiny
 from tests.shell import CONV, FIT, Shell
 
 
+@pytest.mark.slow
 def test_flags_precede_the_checkpoint_and_it_precedes_the_recipe(shell: Shell) -> None:
     shell(
         FIT, "--model.threshold", "0.5", "--model.lr", "0.25", "--data.size", "[20,24]"
@@ -23,12 +25,14 @@ def test_flags_precede_the_checkpoint_and_it_precedes_the_recipe(shell: Shell) -
     assert saved["datamodule_hyper_parameters"]["size"] == (20, 24)
 
 
+@pytest.mark.slow
 def test_last_checkpoint_is_the_end_of_a_run_that_did_not_improve(shell: Shell) -> None:
     _, out, _ = shell(f"{FIT} --model.lr 0 --trainer.max_steps 5")
     (line,) = [line for line in out.splitlines() if "last checkpoint" in line]
     assert torch.load(line.split()[2])["global_step"] == 5
 
 
+@pytest.mark.slow
 def test_a_resumed_run_uses_the_rate_and_decay_of_the_flags(
     shell: Shell,
 ) -> None:
@@ -41,6 +45,7 @@ def test_a_resumed_run_uses_the_rate_and_decay_of_the_flags(
     assert {group["weight_decay"] for group in groups} == {0.5, 0.0}
 
 
+@pytest.mark.slow
 def test_ckpt_path_null_starts_a_new_run(shell: Shell) -> None:
     shell(FIT)
     shell(f"{FIT} --ckpt_path last --trainer.max_steps 6")
@@ -50,6 +55,7 @@ def test_ckpt_path_null_starts_a_new_run(shell: Shell) -> None:
     assert saved["global_step"] == 6
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_network_is_refused(shell: Shell) -> None:
     shell(FIT)
     last = shell.fails(
@@ -71,6 +77,7 @@ def test_a_checkpoint_contains_the_arguments_of_model_and_data(shell: Shell) -> 
     assert "sky" in out
 
 
+@pytest.mark.slow
 def test_checkpoints_from_python_and_the_command_line_load_in_both(
     shell: Shell,
 ) -> None:
@@ -89,6 +96,7 @@ def test_checkpoints_from_python_and_the_command_line_load_in_both(
     assert saved["global_step"] == 4
 
 
+@pytest.mark.slow
 def test_last_is_the_newest_checkpoint_below_the_root(shell: Shell) -> None:
     shell(f"{FIT} --trainer.default_root_dir runs")
     shell(f"{FIT} --trainer.default_root_dir runs --model.lr 0.5")

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.images import save_pair
@@ -20,6 +21,7 @@ def test_evaluation_without_a_checkpoint_is_refused(shell: Shell) -> None:
         assert "ckpt_path must be given" in last
 
 
+@pytest.mark.slow
 def test_images_of_many_sizes_are_predicted_and_a_broken_one_is_left_out(
     shell: Shell,
 ) -> None:
@@ -44,6 +46,7 @@ def test_images_of_many_sizes_are_predicted_and_a_broken_one_is_left_out(
                 assert image.size == (70 - 2 * index, 20 + 3 * index)
 
 
+@pytest.mark.slow
 def test_predict_needs_neither_recipe_nor_labels(shell: Shell) -> None:
     save_pair(Path("new/a.png"), None)
     shell(FIT)
@@ -54,6 +57,7 @@ def test_predict_needs_neither_recipe_nor_labels(shell: Shell) -> None:
     assert Path("lightning_logs/version_1/predictions/labels/a.png").is_file()
 
 
+@pytest.mark.slow
 def test_scores_of_a_pixelwise_network_are_the_same_with_windows(
     shell: Shell,
 ) -> None:

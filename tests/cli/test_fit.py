@@ -48,6 +48,7 @@ def test_class_count_and_names_come_from_the_data(shell: Shell) -> None:
     assert saved["hyper_parameters"]["class_names"] == ["sky", "road", "tree"]
 
 
+@pytest.mark.slow
 def test_the_saved_config_reproduces_the_run(shell: Shell) -> None:
     shell(FIT, "--seed_everything", "7", "--model.lr", "0.02")
     assert shell("fit --config lightning_logs/version_0/config.yaml")[0] == 0
@@ -82,6 +83,7 @@ def test_a_number_of_classes_that_contradicts_the_data_is_refused(shell: Shell) 
     assert shell(f"{FIT} --model.num_classes 3")[0] == 0
 
 
+@pytest.mark.slow
 def test_model_arguments_that_contradict_the_data_are_refused(shell: Shell) -> None:
     last = shell.fails(f"{FIT} --model.mean [0,0,0]")
     assert "model.mean must be that of the data" in last
@@ -118,6 +120,7 @@ class OwnData(LightningDataModule):
 """
 
 
+@pytest.mark.slow
 def test_a_mean_of_the_data_that_is_not_the_default_is_used(shell: Shell) -> None:
     line = f"{FIT} --data.mean [0.2,0.3,0.4] --data.std [0.5,0.5,0.5]"
     status, _, errors = shell(line)
@@ -159,6 +162,7 @@ def test_a_run_without_validation_is_validated_at_its_end(shell: Shell) -> None:
     assert "mIoU" in out
 
 
+@pytest.mark.slow
 def test_a_recipe_defines_an_albumentations_pipeline(shell: Shell) -> None:
     crop = {"height": 8, "width": 8}
     steps = [

@@ -118,6 +118,7 @@ def test_a_file_deleted_while_training_is_named(
     assert "No such file or directory; it was moved or deleted; restore it" in line
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_predictions_on_a_full_disk_are_counted_and_whole(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

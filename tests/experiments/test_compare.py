@@ -221,6 +221,7 @@ def test_camvid_is_compared(tmp_path: Path) -> None:
     assert {*labeled} == {*order[:4]}
 
 
+@pytest.mark.slow
 def test_a_rate_that_diverges_is_not_chosen(tmp_path: Path) -> None:
     content = small_comparison(tmp_path, rates=[1e30, 0.01], steps=4)
     assert content["rates"]["supervised"][1e30] is None

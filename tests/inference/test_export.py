@@ -86,6 +86,7 @@ def test_other_decoders_are_exported_to_onnx_for_any_size(
     assert (run_onnx(file, image) - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
+@pytest.mark.slow
 def test_an_onnx_file_of_a_small_unet_accepts_any_size(tmp_path: Path) -> None:
     module = small_unet().eval()
     vary_norms(module)
@@ -110,6 +111,7 @@ class Pooled(nn.Module):
         return nn.functional.interpolate(pooled, image.shape[-2:], mode="bilinear")
 
 
+@pytest.mark.slow
 def test_a_network_that_depends_on_the_size_is_exported_for_one_size(
     tmp_path: Path,
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_network_that_depends_on_the_size_is_exported_for_one_size(
         )
 
 
+@pytest.mark.slow
 def test_an_onnx_file_with_other_logits_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +140,7 @@ def test_an_onnx_file_with_other_logits_is_an_error(
     assert not list(tmp_path.glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:float images are used unchanged")
 def test_metadata_stands_beside_the_file_and_in_it(tmp_path: Path) -> None:
     names = ["road", "car", "sky"]
@@ -231,6 +235,7 @@ def test_other_architectures_are_refused_by_the_format_smp(
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.slow
 def test_a_torch_export_program_is_loaded(tmp_path: Path) -> None:
     module = small_unet().eval()
     file = export(module, tmp_path, format="torch_export")

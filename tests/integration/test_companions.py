@@ -70,6 +70,7 @@ def test_the_learning_rate_finder_starts_from_the_pretrained_weights(
     assert trained.conv1.weight.equal(encoder.conv1.weight.to(model.device))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Be aware that when using")
 def test_the_batch_size_finder_scales_labeled_and_unlabeled_batches(
     tmp_path: Path,
@@ -169,6 +170,7 @@ def test_loggers_write_losses_scores_and_scores_per_class(
         assert key.encode() in logged
 
 
+@pytest.mark.slow
 def test_weights_and_biases_logs_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

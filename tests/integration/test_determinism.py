@@ -7,6 +7,7 @@ import pytest
 from tests.integration.test_resume import run, same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_runs_with_one_seed_are_equal_for_any_number_of_workers(
     workers: int, tmp_path: Path

@@ -102,6 +102,7 @@ def test_a_callback_that_averages_the_whole_module_is_warned_about() -> None:
         trainer.fit(module(), tiny.data())
 
 
+@pytest.mark.slow
 def test_an_import_of_pytorch_lightning_is_warned_about() -> None:
     code = """if True:
         import pytorch_lightning

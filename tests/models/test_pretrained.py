@@ -45,6 +45,7 @@ def test_weights_of_a_local_file_fit_encoders_of_timm(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[key], state[key]) for key in loaded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "depth"), [("convnext_atto", 5), ("tf_efficientnet_lite0", 3)]
 )

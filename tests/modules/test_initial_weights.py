@@ -15,6 +15,7 @@ def module(**options: Any) -> Any:
     return Supervised(tiny.CLASSES, **defaults | options)
 
 
+@pytest.mark.slow
 def test_loading_a_checkpoint_reads_no_pretrained_weights(tmp_path: Path) -> None:
     model = Supervised(
         3, model="unet", encoder="resnet18", encoder_weights=None, lr=0.01
