@@ -20,27 +20,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-VOID = 255
+from lightning_classmix import CamVidDataModule
+from lightning_classmix.ops import VOID
+
 LABELS = {
     "camvid": ("trainannot", "valannot"),
     "msrc21": ("train_labels", "val_labels"),
     "magnetic_tile": ("train_labels", "val_labels"),
 }
 NAMES = {
-    "camvid": [
-        "Sky",
-        "Building",
-        "Pole",
-        "Road",
-        "Pavement",
-        "Tree",
-        "SignSymbol",
-        "Fence",
-        "Car",
-        "Pedestrian",
-        "Bicyclist",
-    ],
-    "magnetic_tile": ["free", "defect"],
+    "camvid": CamVidDataModule.class_names,
+    "magnetic_tile": ("free", "defect"),
 }
 
 

@@ -28,11 +28,11 @@ from lightning_classmix.augment import StrongAugment
 from lightning_classmix.datasets.subsets import covering_order
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.models.build import build_model
+from lightning_classmix.ops import VOID
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from prepare_sets import LABELS, read_label, size_of
 
-VOID = 255
 SETS: dict[str, dict[str, Any]] = {
     "camvid": {"classes": 11, "few": 12, "crop": (72, 96), "steps": 3000},
     "msrc21": {"classes": 21, "few": 60, "crop": (72, 96), "steps": 800},

@@ -34,7 +34,7 @@ def check_strategy(strategy: Strategy) -> None:
 
 
 def warn_of_other_lightning(name: str) -> None:
-    """Warn if the package ``pytorch_lightning`` was imported beside ``lightning``.
+    """Warn if ``pytorch_lightning`` was imported in addition to ``lightning``.
 
     It has a Trainer of its own, which accepts neither our modules nor our data modules,
     and does not say why. Nothing that this package needs imports it.

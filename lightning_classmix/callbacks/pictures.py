@@ -33,9 +33,9 @@ class Pictures(Callback):
     """Show predictions for the same validation images, and a mix, at every validation.
 
     One picture shows truth, prediction of each network, and confidence of the last of
-    them for ``images`` validation images, spread evenly over the set. The other shows
-    how two unlabeled images were mixed at the last logging interval. Both go to the
-    loggers of TensorBoard, Weights & Biases and MLflow, and to PNG files
+    them for ``images`` validation images, at equal intervals in the set. The other
+    shows how two unlabeled images were mixed at the last logging interval. Both go to
+    the loggers of TensorBoard, Weights & Biases and MLflow, and to PNG files
     ``validation-<step>.png`` and ``mix-<step>.png`` in ``pictures`` in the Trainer's
     log folder. On several devices the images are those of the first device. Nothing is
     written under ``fast_dev_run``.
@@ -156,8 +156,7 @@ class Pictures(Callback):
             save_picture(self._folder / f"{name}-{step:08d}.png", picture)
 
     def _is_writing(self, trainer: Trainer) -> bool:
-        quiet = trainer.sanity_checking or trainer.fast_dev_run  # type: ignore[attr-defined]
-        return trainer.is_global_zero and not quiet
+        return trainer.is_global_zero and not is_trial(trainer)
 
 
 def _prediction_row(module: Any, image: Tensor, label: Tensor) -> dict[str, Picture]:
@@ -172,6 +171,11 @@ def _prediction_row(module: Any, image: Tensor, label: Tensor) -> dict[str, Pict
         row[network] = label_tile(predicted[0], palette)
     row[f"confidence of the {network}"] = gray_tile(confidence[0])
     return row
+
+
+def is_trial(trainer: Trainer) -> bool:
+    """Return whether a validation is a sanity check or part of ``fast_dev_run``."""
+    return bool(trainer.sanity_checking or trainer.fast_dev_run)  # type: ignore[attr-defined]
 
 
 def picture_folder(trainer: Trainer) -> Path | None:

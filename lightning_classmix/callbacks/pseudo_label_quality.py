@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from lightning_classmix.ops import VOID
+from lightning_classmix.metrics import segmentation_metrics
 
 
 class PseudoLabelQuality(Callback):
@@ -66,26 +65,20 @@ class PseudoLabelQuality(Callback):
         Args:
             module: Module with a ``teacher``, such as ``ClassMix``.
         """
-        classes = module.num_classes
         teacher = copy.deepcopy(module.teacher)  # keeps its batch-norm statistics
-        confusion = torch.zeros(classes, classes, dtype=torch.int64)
+        metrics = segmentation_metrics(module.num_classes).to(module.device)
         for batch in self.dataloader:
             with teacher.labeling():
                 logits = teacher(batch["image"].to(module.device))
-            confusion += multiclass_confusion_matrix(
-                logits.argmax(1).cpu(),
-                batch["label"].long().cpu(),
-                num_classes=classes,
-                ignore_index=VOID,
-            )
-        right = confusion.diag().double()
-        true, predicted = confusion.sum(1).double(), confusion.sum(0).double()
-        iou = right / (true + predicted - right)
+            metrics.update(logits.argmax(1), batch["label"].long().to(module.device))
+        scores = metrics.compute()
+        confusion = scores["confusion"].cpu().double()
+        true, predicted = confusion.sum(1), confusion.sum(0)
         return {
-            "confusion": confusion.tolist(),
-            "miou": iou.nanmean().item(),
-            "iou": iou.tolist(),
-            "recall": (right / true).tolist(),
+            "confusion": confusion.long().tolist(),
+            "miou": scores["miou"].item(),
+            "iou": scores["iou"].tolist(),
+            "recall": (confusion.diagonal() / true).tolist(),
             "share": (predicted / true.sum()).tolist(),
             "true_share": (true / true.sum()).tolist(),
         }

@@ -17,7 +17,11 @@ from lightning_classmix.callbacks.montage import (
     label_tile,
     montage,
 )
-from lightning_classmix.callbacks.pictures import picture_folder, save_picture
+from lightning_classmix.callbacks.pictures import (
+    is_trial,
+    picture_folder,
+    save_picture,
+)
 from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.colors import default_palette
 
@@ -73,7 +77,7 @@ class ValidationRecord(Callback):
         """Score each image, and keep it if it is among the worst or the best."""
         module: Any = pl_module
         evaluate = getattr(module, "evaluate", None)
-        if _is_quiet(trainer) or not isinstance(outputs, dict):
+        if is_trial(trainer) or not isinstance(outputs, dict):
             return
         if evaluate not in outputs:
             return
@@ -105,7 +109,7 @@ class ValidationRecord(Callback):
         """Write the record, of the images of all devices."""
         module: Any = pl_module
         scores = getattr(module, "scores", None)
-        if _is_quiet(trainer) or not scores:
+        if is_trial(trainer) or not scores:
             return
         folder = picture_folder(trainer)
         if trainer.world_size > 1:
@@ -184,10 +188,6 @@ def _row(
         f"prediction of the {module.evaluate}": label_tile(predicted, palette),
         "wrong pixels": gray_tile(wrong),
     }
-
-
-def _is_quiet(trainer: Trainer) -> bool:
-    return bool(trainer.sanity_checking or trainer.fast_dev_run)  # type: ignore[attr-defined]
 
 
 def _plain(value: Any) -> Any:

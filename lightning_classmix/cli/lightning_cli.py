@@ -173,19 +173,22 @@ class ClassMixCLI(LightningCLI):
     def _newest_checkpoint(self) -> str | None:
         """Return the newest checkpoint of the run, or the one that it began with."""
         best: Any = self.trainer.checkpoint_callback
-        last = self._callback(LastCheckpoint)
-        written = [last and last.path, best and best.last_model_path]
-        written.append(best and best.best_model_path)
+        written = [*self._last_checkpoints(), best and best.best_model_path]
         files = [path for path in map(str, filter(None, written)) if isfile(path)]
         began: Any = self.trainer.ckpt_path
         return max(files, key=getmtime, default=None) or began
+
+    def _last_checkpoints(self) -> list[Any]:
+        """Return the paths of the last checkpoints, without a value if none exists."""
+        best: Any = self.trainer.checkpoint_callback
+        last = self._callback(LastCheckpoint)
+        return [last and last.path, best and best.last_model_path]
 
     def after_fit(self) -> None:
         """Validate if the run has not been validated; print the paths of its files."""
         run = self.trainer.log_dir or self.trainer.default_root_dir
         best: Any = self.trainer.checkpoint_callback
-        last = self._callback(LastCheckpoint)
-        last_paths = [last and last.path, best and best.last_model_path]
+        last_paths = self._last_checkpoints()
         if not self.model.scores and getattr(self.datamodule, "val", None) is not None:
             self.trainer.validate(self.model, self.datamodule, verbose=False)
         if not self.trainer.is_global_zero:

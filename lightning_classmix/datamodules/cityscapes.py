@@ -97,8 +97,8 @@ class CityscapesDataModule(FileDataModule):
 
         Raises:
             FileNotFoundError: If the folders and the archives are missing.
-            ValueError: If an archive is broken, or a file lies beside the folders of
-                the cities.
+            ValueError: If an archive cannot be read, or a file is not in the folder of
+                a city.
         """
         try:
             return Cityscapes(

@@ -49,7 +49,7 @@ class FolderDataModule(FileDataModule):
         image_dir: Folder of the training images, relative to ``root``; None recognizes
             ``images``, ``img`` and the like, below ``train`` too.
         label_dir: Folder of their labels, relative to ``root``; None recognizes
-            ``labels``, ``masks``, ``gt`` and the like, and labels beside their images.
+            ``labels``, ``masks``, ``gt`` and the like, and labels among the images.
         label_suffix: End of a label's name after that of its image and before
             ``.png``, such as ``_mask``; None recognizes the usual ones.
         train_list: CSV or text file of the training images in place of ``images``,

@@ -44,7 +44,7 @@ def read_records(
 
     Args:
         files: Images, with or without labels.
-        name: Name of the set, shown beside the progress bar.
+        name: Name of the set, shown next to the progress bar.
         value_range: Pixel values that become 0 and 1; None for those of the type.
     """
 

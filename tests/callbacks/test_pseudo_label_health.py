@@ -123,9 +123,9 @@ def test_counters_are_read_once_per_logging_interval(
 
 def test_a_class_that_the_pseudo_labels_lack_causes_one_warning_with_a_remedy() -> None:
     model = module(network=biased(2, -1e9), lr=0.0)
-    with pytest.warns(UserWarning, match=r"vanished .* tree \(0.00% .* raise") as told:
+    with pytest.warns(UserWarning, match=r"vanished .* tree \(0.00% .* raise") as found:
         fit(model, PseudoLabelHealth(), max_steps=16, log_every_n_steps=2)
-    assert sum("vanished" in str(warning.message) for warning in told) == 1
+    assert sum("vanished" in str(warning.message) for warning in found) == 1
 
 
 def test_a_class_that_covers_all_pseudo_labels_is_named() -> None:
@@ -142,6 +142,7 @@ def test_a_class_that_is_missing_for_a_short_time_causes_no_warning() -> None:
         for reading in range(12):
             rest = [0.6, 0.4, 0.0] if reading % 4 else [0.5, 0.4, 0.1]
             health._warn(["a", "b", "c"], rest, [0.4, 0.4, 0.2], 50)
+    assert health.vanished == {0: 0, 1: 0, 2: 3}
 
 
 def test_a_module_without_pseudo_labels_logs_nothing() -> None:

@@ -24,12 +24,12 @@ class ImageFinder:
         for path in self.paths:
             self._by_name.setdefault(path.name, []).append(path)
 
-    def find(self, name: str, beside: Path) -> Path:
+    def find(self, name: str, folder: Path) -> Path:
         """Return the file of an image.
 
         Args:
             name: Name as the annotation has it: a path from any computer.
-            beside: Folder of the annotation file, where the image is looked for first.
+            folder: Folder of the annotation file, where the image is looked for first.
 
         Raises:
             ValueError: If there is no such file, or several and none fits better.
@@ -37,7 +37,7 @@ class ImageFinder:
         parts = PurePosixPath(name.replace("\\", "/")).parts
         tails = [os.path.join(*parts[start:]) for start in range(len(parts))]
         for tail in tails:
-            path = beside / tail
+            path = folder / tail
             if path.is_file():
                 return path
         found = self._by_name.get(parts[-1] if parts else "", [])

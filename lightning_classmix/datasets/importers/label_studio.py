@@ -76,7 +76,7 @@ def _tasks(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _find(data: dict[str, Any], finder: ImageFinder, beside: Path) -> Path:
+def _find(data: dict[str, Any], finder: ImageFinder, folder: Path) -> Path:
     """Return the image of a task: the first address in its data that is a file."""
     names = []
     for value in data.values():
@@ -90,7 +90,7 @@ def _find(data: dict[str, Any], finder: ImageFinder, beside: Path) -> Path:
     error = ValueError("the data must name an image, got none")
     for name in names:
         try:
-            return finder.find(name, beside)
+            return finder.find(name, folder)
         except ValueError as missing:
             error = missing
     raise error

@@ -1,4 +1,4 @@
-"""Read Supervisely projects: ``meta.json``, and ``ann`` beside ``img`` in datasets."""
+"""Read Supervisely projects: ``meta.json``, and datasets of ``img`` and ``ann``."""
 
 import base64
 import io
