@@ -21,7 +21,7 @@ from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import expand_arguments
 from lightning_classmix.cli.console import print_line
 from lightning_classmix.cli.errors import USER_ERRORS, fail
-from lightning_classmix.cli.loggers import run_loggers
+from lightning_classmix.cli.loggers import open_run_folder, trainer_loggers
 from lightning_classmix.cli.parser import Parser
 from lightning_classmix.cli.stops import continuation
 from lightning_classmix.cli.trainer_arguments import check_trainer_arguments
@@ -140,7 +140,7 @@ class ClassMixCLI(LightningCLI):
             if not any(isinstance(other, type(callback)) for other in callbacks):
                 callbacks.append(callback)
         config.callbacks = callbacks
-        config.logger = run_loggers(config.logger, config.default_root_dir)
+        config.logger = trainer_loggers(config.logger, config.default_root_dir)
         plugins = config.plugins or []
         plugins = list(plugins) if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -155,6 +155,7 @@ class ClassMixCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run a command; add to an error what was written, and how to continue."""
         try:
+            self.trainer.loggers = open_run_folder(self.trainer.loggers)
             super()._run_subcommand(subcommand)
         except Exception as error:
             if isinstance(error, OSError) and error.errno and not error.filename:

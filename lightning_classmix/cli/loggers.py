@@ -1,19 +1,18 @@
-"""The loggers of a run of the command line."""
+"""The loggers of a run of the command line, and the folder that they write to."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 
-def run_loggers(
+def trainer_loggers(
     logger: Logger | list[Logger] | bool | None, root: str | os.PathLike[str] | None
 ) -> Any:
-    """Return the loggers of a run, with one that writes ``metrics.csv``.
-
-    Loggers that do not write to files of a run folder, such as that of Weights &
-    Biases, are returned as they are.
+    """Return the loggers to create the Trainer with; without a logger, TensorBoard.
 
     Args:
         logger: The Trainer's ``logger``: loggers; None or True for TensorBoard; False
@@ -24,9 +23,46 @@ def run_loggers(
         return False
     given = logger if isinstance(logger, list) else [logger]
     loggers = [one for one in given if isinstance(one, Logger)]
-    if not loggers:
-        loggers = [TensorBoardLogger(Path(root or Path.cwd()))]
-    folder = loggers[0].log_dir if isinstance(loggers[0], TensorBoardLogger) else None
-    if folder is not None and not any(isinstance(one, CSVLogger) for one in loggers):
-        loggers.append(CSVLogger(folder, name="", version=""))
-    return loggers
+    return loggers or [TensorBoardLogger(Path(root or Path.cwd()))]
+
+
+def open_run_folder(loggers: Sequence[Logger]) -> list[Logger]:
+    """Create the folder of a run; return the loggers, one of which writes a CSV file.
+
+    Two runs that start at the same moment get different folders. Loggers that do not
+    write to files of a run folder, such as that of Weights & Biases, are returned as
+    they are.
+
+    Args:
+        loggers: The loggers of the Trainer.
+    """
+    opened = list(loggers)
+    for logger in loggers:
+        _create_folder(logger)
+    if loggers and isinstance(loggers[0], TensorBoardLogger):
+        folder = loggers[0].log_dir
+        if not any(isinstance(logger, CSVLogger) for logger in loggers):
+            opened.append(CSVLogger(folder, name="", version=""))
+    return opened
+
+
+def _create_folder(logger: Logger) -> None:
+    """Create the ``version_N`` folder of a logger that has none, on the first device.
+
+    Lightning would use the first free number, and create the folder later, so that two
+    runs could use the same.
+    """
+    if not isinstance(logger, TensorBoardLogger | CSVLogger):
+        return
+    if logger._version is not None or "://" in str(logger.save_dir):
+        return
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return
+    Path(logger.log_dir).parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            Path(logger.log_dir).mkdir()
+        except FileExistsError:  # of a run that was first, or a file
+            logger._version = int(logger.version) + 1
+        else:
+            return
