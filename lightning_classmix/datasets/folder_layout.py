@@ -1,8 +1,6 @@
 """Find the images and labels of `FolderDataModule`."""
 
-import os
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -12,9 +10,12 @@ from lightning_classmix.datasets.image_io import list_images, stem
 from lightning_classmix.datasets.layouts import find_layout, find_part
 from lightning_classmix.datasets.name_rules import FolderPair
 from lightning_classmix.datasets.pairing import pair_up, read_list
+from lightning_classmix.datasets.same_files import (
+    repetition_warnings,
+    shared_images,
+)
 
 _FIFTH = 5
-_FOLLOWED = 20_000
 VOC_IMAGES = "JPEGImages"
 """Folder of the images in a tree of Pascal VOC."""
 
@@ -66,7 +67,11 @@ def folder_files(
                 found[part] = pair_up(pair.image_paths(), pair)
         faults += found.setdefault(part, (None, []))[1]
     val, test = found["val"][0], found["test"][0]
-    faults += _shared_images((labeled, unlabeled), (val, test))
+    faults += shared_images((labeled, unlabeled), (val, test))
+    sets = {"labeled": labeled, "unlabeled": unlabeled, "val": val, "test": test}
+    for name, files in sets.items():
+        for message in repetition_warnings(files, name):
+            rank_zero_warn(message)
     if val is None:
         labeled, val = hold_out(labeled, root / "val")
     return Files(
@@ -172,44 +177,3 @@ def hold_out(pairs: ImageFiles, folder: Path) -> tuple[ImageFiles, ImageFiles | 
         )
     rest = [index for index in range(len(pairs)) if index not in held]
     return pairs.take(rest), pairs.take(held) if held else None
-
-
-def _shared_images(
-    training: Iterable[ImageFiles], evaluation: Iterable[ImageFiles | None]
-) -> list[str]:
-    """Return a fault for every image that is in training and evaluation sets.
-
-    Two spellings of a path, links, and names that differ in case or Unicode form may be
-    the same file.
-    """
-    held: dict[str, list[str]] = {}
-    for part in filter(None, evaluation):
-        for key, path in _keys(part):
-            held.setdefault(key, []).append(path)
-    both = {}
-    for part in training:
-        for key, path in _keys(part):
-            for other in held.get(key, ()):
-                if other == path or os.path.samefile(other, path):
-                    both[path] = other
-    return [
-        f"an image must be trained on or evaluated on, got {path} in both"
-        + (f", also as {other}" if other != path else "")
-        for path, other in sorted(both.items())
-    ]
-
-
-def _keys(files: ImageFiles) -> Iterator[tuple[str, str]]:
-    """Yield the path of each image, and a key that all paths of one file share.
-
-    Links to single files are followed in sets of up to 20,000 images.
-    """
-    follow = len(files) <= _FOLLOWED
-    folders: dict[str, str] = {}
-    for path in files.images.strings():
-        folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = os.path.realpath(folder)
-        real = os.path.join(folders[folder], name)
-        real = os.path.realpath(real) if follow else real
-        yield unicodedata.normalize("NFC", real).casefold(), path

@@ -73,6 +73,8 @@ def find_files(paths: Sequence[str]) -> dict[str, str]:
             if folder not in folders:
                 folders[folder] = _list_folder(folder)
             actual = folders[folder].get(unicodedata.normalize("NFC", name))
+            if actual is None and os.path.isfile(candidate):  # case differs
+                actual = candidate
             if actual is not None:
                 found[path] = actual
                 break

@@ -15,6 +15,7 @@ from lightning_classmix.datasets.image_io import (
 from lightning_classmix.datasets.list_reading import find_files, read_rows
 from lightning_classmix.datasets.name_rules import FolderPair
 from lightning_classmix.datasets.paths import Paths
+from lightning_classmix.datasets.same_files import repeated_files
 
 
 def pair_up(images: Paths, pair: FolderPair) -> tuple[ImageFiles, list[str]]:
@@ -85,6 +86,7 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
         for image, label in lines
     }
     faults = []
+    repeated = set()
     if len(rows) < len(lines):
         faults = [
             f"an image must occur once in {path}, got {image} {count} times"
@@ -93,12 +95,17 @@ def read_list(path: Path, root: Path) -> tuple[ImageFiles, ImageFiles, list[str]
         ]
     names = [*rows, *filter(None, rows.values())]
     found = find_files(names)
+    for image, first in repeated_files(found[i] for i in rows if i in found):
+        also = f"{first} twice" if first == image else f"{first}, also as {image}"
+        faults.append(f"an image must occur once in {path}, got {also}")
+        repeated.add(image)
     missing = [name for name in dict.fromkeys(names) if name not in found]
     faults += [f"a file in {path} must exist, got no {name}" for name in missing]
     lossy = {*filter(_is_lossy, rows.values())}
     faults += [*_lossy(sorted(lossy))]
     broken = {*missing, *lossy}
     rows = {i: n for i, n in rows.items() if i not in broken and n not in broken}
+    rows = {i: n for i, n in rows.items() if found[i] not in repeated}
     pairs = {found[image]: found[label] for image, label in rows.items() if label}
     alone = (found[image] for image, label in rows.items() if not label)
     return (

@@ -1,4 +1,5 @@
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,51 @@ def test_an_image_in_two_lists_under_two_spellings_is_a_fault(
     assert f"got {root}/images/00.jpg in both, also as {root}/{image}" in str(
         error.value
     )
+
+
+@pytest.mark.parametrize(
+    "image", ["./images/00.jpg", "labels/../images/00.jpg", "links/00.jpg", "alone.jpg"]
+)
+@pytest.mark.parametrize("label", ["labels/00.png", "labels/01.png", ""])
+def test_an_image_in_one_list_under_two_spellings_is_a_fault(
+    image: str, label: str, tmp_path: Path
+) -> None:
+    root = make_folder(tmp_path)
+    (root / "links").symlink_to(root / "images")
+    (root / "alone.jpg").symlink_to(root / "images/00.jpg")
+    (root / "train.csv").write_text(
+        f"images/00.jpg,labels/00.png\nimages/01.jpg,labels/01.png\n{image},{label}\n"
+    )
+    with pytest.raises(ValueError, match="must occur once in") as error:
+        setup_folder(root, train_list="train.csv")
+    assert str(error.value) == (
+        f"an image must occur once in {root}/train.csv, got {root}/images/00.jpg, also"
+        f" as {root}/{image}"
+    )
+
+
+def test_an_image_in_one_list_in_two_unicode_forms_is_a_fault(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    composed, decomposed = (unicodedata.normalize(f, "é") for f in ("NFC", "NFD"))
+    (root / "images/00.jpg").rename(root / f"images/{composed}.jpg")
+    rows = [f"images/{name}.jpg,labels/00.png\n" for name in (composed, decomposed)]
+    (root / "train.csv").write_text("".join(rows), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"got {root}/images/{composed}\.jpg twice"):
+        setup_folder(root, train_list="train.csv")
+
+
+def test_links_to_an_image_of_the_same_folder_are_one_warning(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    for folder, suffix in (("images", "jpg"), ("labels", "png")):
+        (root / folder / f"copy.{suffix}").symlink_to(f"00.{suffix}")
+    with pytest.warns(UserWarning, match="of labeled are files") as caught:
+        data = setup_folder(root)
+    assert [str(warning.message).partition(";")[0] for warning in caught] == [
+        f"1 {folder} of labeled are files that it holds more than once, such as"
+        f" {root}/{folder}/copy.{suffix} and {root}/{folder}/00.{suffix}"
+        for folder, suffix in (("images", "jpg"), ("labels", "png"))
+    ]
+    assert len(data.labeled) == 7
 
 
 def test_a_validation_folder_of_links_to_training_images_is_a_fault(

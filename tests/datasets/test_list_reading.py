@@ -60,3 +60,13 @@ def test_names_are_found_in_any_unicode_form(
     actual.touch()
     path = f"{tmp_path}/{unicodedata.normalize(listed, name)}"  # type: ignore[arg-type]
     assert find_files([path, f"{tmp_path}/no.png"]) == {path: str(actual)}
+
+
+def test_a_name_is_found_in_another_case_where_the_system_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.JPG").touch()
+    path = f"{tmp_path}/a.jpg"
+    assert find_files([path]) == {}
+    monkeypatch.setattr("os.path.isfile", lambda name: str(name).lower() == path)
+    assert find_files([path]) == {path: path}
