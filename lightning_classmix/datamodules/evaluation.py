@@ -1,8 +1,7 @@
 """Base class with the evaluation sets and class information of a data module."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
@@ -76,14 +75,6 @@ class EvaluationDataModule(LightningDataModule):
         self._num_classes = num_classes
         self._class_names = class_names
         self._palette = palette
-
-    def simplify_hyperparameters(self) -> None:
-        """Replace saved hyperparameters by plain values, as checkpoints need them."""
-        for name, value in self.hparams.items():
-            if isinstance(value, Path):
-                self.hparams[name] = str(value)
-            elif isinstance(value, DataReproduction):
-                self.hparams[name] = asdict(value)
 
     @property
     def size(self) -> tuple[int, int] | None:

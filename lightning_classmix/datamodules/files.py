@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from lightning_classmix.datamodules.hyperparameters import save_arguments
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.datasets.class_info import ClassTable
 from lightning_classmix.datasets.file_checks import check_first_files
@@ -31,7 +32,6 @@ from lightning_classmix.datasets.subsets import (
     divide_images,
     subset_size,
 )
-from lightning_classmix.datasets.transforms import plain_pipeline
 
 _WORKERS = min(4, (os.cpu_count() or 1) // 2)
 
@@ -94,10 +94,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         self.share = labeled
         self.predict_folder = predict
         self.split = None if split is None else str(split)
-        self.save_hyperparameters(ignore=["transform"], logger=False)
-        self.simplify_hyperparameters()
-        if self.transform is not None:
-            self.hparams["transform"] = plain_pipeline(self.transform)
+        save_arguments(self, self.transform)
         self._checked: set[str] = set()
         self._counts = LazyLabelCounts(lambda: self.listed)
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Subset
 
+from lightning_classmix.datamodules.hyperparameters import save_arguments
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE, StreetScenes
 from lightning_classmix.datasets.subsets import covering_order
@@ -70,8 +71,7 @@ class StreetScenesDataModule(SemiSupervisedDataModule):
             seed=seed,
             **kwargs,
         )
-        self.save_hyperparameters(logger=False)
-        self.simplify_hyperparameters()
+        save_arguments(self, self.transform)
         self.counts, self.pool = (labeled, unlabeled), pool
         self._drawn = False
 
