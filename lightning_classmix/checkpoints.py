@@ -1,41 +1,15 @@
-"""Write files atomically; read checkpoints and prepare them for resuming."""
+"""Write and read checkpoints, and prepare them for resuming."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from lightning_classmix.atomic import atomic_file
+
 _Class = TypeVar("_Class")
-
-
-@contextmanager
-def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[Any]:
-    """Open a temporary file, which is renamed to ``path`` when it is complete.
-
-    After an error nothing is left of it, and an existing file stays as it is. An
-    OSError of the disk names ``path``.
-
-    Args:
-        path: Path of the complete file.
-        mode: Mode in which the file is opened.
-        options: Further arguments of ``open``, such as ``newline``.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open(mode, **options) as file:
-            yield file
-        temporary.replace(path)
-    except OSError as error:
-        # Writing to it names no file; a text without errno would be hidden by a name.
-        if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

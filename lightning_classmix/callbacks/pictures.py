@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from lightning_classmix import batches, ops
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.callbacks.montage import (
     Picture,
     gray_tile,
@@ -22,7 +23,6 @@ from lightning_classmix.callbacks.montage import (
     label_tile,
     montage,
 )
-from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.colors import default_palette
 
 FOLDER = "pictures"

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from PIL import Image
 from torch.nn import functional
 
-from lightning_classmix.checkpoints import atomic_file
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.colors import default_palette, to_colors, to_picture
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from lightning_classmix import batches, ops
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.callbacks.montage import (
     Picture,
     gray_tile,
@@ -22,7 +23,6 @@ from lightning_classmix.callbacks.pictures import (
     picture_folder,
     save_picture,
 )
-from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.colors import default_palette
 
 FILE = "validation.json"

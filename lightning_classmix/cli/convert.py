@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from lightning_classmix.atomic import write_text
 from lightning_classmix.cli.console import print_line
 from lightning_classmix.datasets.importers.writer import IMPORTERS, write_folder
 
@@ -58,7 +59,7 @@ def convert(
         )
     if written.faults:
         path = out / FAULTS_FILE
-        path.write_text("".join(f"{fault}\n" for fault in written.faults), "utf-8")
+        write_text(path, "".join(f"{fault}\n" for fault in written.faults))
         lines = written.faults[:_SHOWN]
         sys.stderr.write(
             f"classmix: error: {len(written.faults)} items were not converted, listed"

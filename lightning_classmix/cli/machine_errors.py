@@ -9,6 +9,7 @@ from collections.abc import Iterator
 _OTHER_FOLDER = "give another folder"
 _REMEDIES = {
     errno.ENOSPC: "free space on the disk, or give a folder on another one",
+    errno.EFBIG: "raise the limit of the size of a file (ulimit -f)",
     errno.EDQUOT: "free space in the quota, or give a folder on another disk",
     errno.EROFS: f"it is read-only; {_OTHER_FOLDER}",
     errno.EACCES: f"give the permission, or {_OTHER_FOLDER}",

@@ -16,7 +16,7 @@ from PIL import Image
 from rich.progress import Progress
 from torch import Tensor
 
-from lightning_classmix.checkpoints import atomic_file
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.cli.console import print_line, printable
 from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, list_images
 from lightning_classmix.inference.georeference import write_georeferenced

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
 
 SPLIT_FILE = "split.txt"
@@ -66,7 +67,8 @@ def write_split(path: Path, names: Iterable[str]) -> None:
     """Write the names of labeled images as a list file, one on each line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{name}\n" for name in names)
-    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    with atomic_file(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
 
 
 def read_split(

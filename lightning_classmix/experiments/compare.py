@@ -1,6 +1,5 @@
 """Compare methods by label count and seed on one data set, with equal conditions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from lightning_classmix.atomic import write_json, write_text
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.experiments.compare_data import (
     HELD_OUT,
@@ -224,13 +224,13 @@ def _write_results(
         "runs": results,
     }
     out = setup.out
-    (out / "results.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_json(out / "results.json", content)
     write_csv(out / "results.csv", [result | versions for result in results])
     save_figure(out / "miou.png", summaries)
     description = describe(results, versions)
     tables = report_tables(results, tried)
     report = markdown_report(description, tables)
-    (out / "report.md").write_text(report, encoding="utf-8")
+    write_text(out / "report.md", report)
     page = Page("Comparison")
     for line in description:
         page.note(line)

@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.experiments.compare_results import Summary
 
 
@@ -39,4 +40,5 @@ def save_figure(path: Path, summaries: Mapping[str, Mapping[int, Summary]]) -> N
     axes.set_ylabel("mIoU in points")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=150)
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=150)

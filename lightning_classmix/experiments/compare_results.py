@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.experiments.compare_methods import BASELINE
 
 _PACKAGES = (
@@ -129,7 +130,7 @@ def write_csv(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
         row |= {f"iou/{name}": iou for name, iou in result["iou"].items()}
         row |= {name: json.dumps(result[name]) for name in others}
         rows.append(row)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_classmix.checkpoints import atomic_file
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.experiments.compare_methods import Method
 
@@ -107,9 +106,3 @@ class Run:
                 )
         result = self.folder / "result.json"
         return settings | json.loads(result.read_text()) if result.exists() else None
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that is complete as soon as it exists."""
-    with atomic_file(path, "w") as file:
-        file.write(json.dumps(content, indent=2) + "\n")

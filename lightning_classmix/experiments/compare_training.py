@@ -12,13 +12,14 @@ import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lightning_classmix.atomic import write_json
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
 from lightning_classmix.experiments.compare_checkpoint import IntervalCheckpoint
 from lightning_classmix.experiments.compare_data import build_data, split_data
-from lightning_classmix.experiments.compare_run import Run, write_json
+from lightning_classmix.experiments.compare_run import Run
 from lightning_classmix.modules.supervised import Supervised
 
 CHECKPOINT_INTERVAL = 200

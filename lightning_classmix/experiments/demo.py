@@ -1,6 +1,5 @@
 """Compare Supervised with ClassMix on generated street scenes."""
 
-import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from lightning_classmix import ops
+from lightning_classmix.atomic import write_json
 from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
 from lightning_classmix.callbacks.validation_record import score_record
 from lightning_classmix.checkpoints import AtomicCheckpointIO
@@ -78,7 +78,7 @@ def demo(
 
     results = _results(scores)
     results |= {"seed": seed, "steps": steps, "minutes": minutes}
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_json(folder / "results.json", results)
     _save_picture(folder / "report.png", data, modules)
     _save_page(folder / "report.html", results, modules)
     shutil.rmtree(checkpoints)

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from lightning_classmix.atomic import atomic_file
+
 Row = dict[str, NDArray[np.uint8]]
 """Pictures that stand side by side, uint8 ``(H, W, 3)``, by their titles."""
 
@@ -42,7 +44,8 @@ def save_report(
         for name, (red, green, blue) in zip(class_names, palette, strict=True)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    figure.savefig(path, dpi=120)
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def _draw(figure: SubFigure, rows: Sequence[Row]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.callbacks.montage import printable
-from lightning_classmix.checkpoints import atomic_file
 
 # The policy forbids every request; browsers report an attempt as an error.
 _HEAD = """<!doctype html>

@@ -1,10 +1,10 @@
 """Export a trained network to one file, with metadata beside it."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from lightning_classmix.atomic import atomic_folder, write_json
 from lightning_classmix.inference.formats import (
     checkpoint,
     onnx,
@@ -77,7 +77,6 @@ def export(
     metadata["format"] = format
 
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
     taken = [path.name for path in _present(folder, format)]
     if taken:
         raise FileExistsError(
@@ -85,14 +84,9 @@ def export(
             f" {', '.join(taken)}; choose another folder"
         )
     exported = Exported(module, model, metadata, content)
-    try:
-        written = _WRITERS[format](exported, folder)
-    except BaseException:
-        for path in _present(folder, format):  # nothing that failed is left behind
-            path.unlink()
-        raise
-    text = json.dumps(metadata, indent=2) + "\n"
-    (folder / "model.json").write_text(text)
+    with atomic_folder(folder) as temporary:
+        written = _WRITERS[format](exported, temporary)
+        write_json(temporary / "model.json", metadata)
     return folder / written[0] if len(written) == 1 else folder
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
-from lightning_classmix.checkpoints import atomic_file
+from lightning_classmix.atomic import atomic_file
 from lightning_classmix.datasets.image_io import image_header
 
 _TAGS = {33550, 33922, 34264, 34735}

@@ -11,6 +11,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from lightning_classmix.atomic import atomic_folder
 from lightning_classmix.colors import default_palette
 from lightning_classmix.datasets.image_io import image_header
 from lightning_classmix.datasets.importers import shapes
@@ -59,7 +60,7 @@ class Written:
 
 
 def write_folder(dataset: Dataset, out: Path, *, background: str | None) -> Written:
-    """Write images, labels and ``classes.yaml``.
+    """Write images, labels and ``classes.yaml``; after an error nothing is left.
 
     Where objects overlap, the smaller one by its number of pixels is on top; of two of
     one size the later one. An image without any object is unlabeled.
@@ -73,6 +74,11 @@ def write_folder(dataset: Dataset, out: Path, *, background: str | None) -> Writ
     Raises:
         ValueError: If there are more than 255 classes, or none.
     """
+    with atomic_folder(out) as temporary:
+        return _write(dataset, temporary, background)
+
+
+def _write(dataset: Dataset, out: Path, background: str | None) -> Written:
     names = _class_names(dataset, background)
     classes = {name: index for index, name in enumerate(names)}
     for name in dataset.names:
@@ -109,7 +115,6 @@ def write_folder(dataset: Dataset, out: Path, *, background: str | None) -> Writ
         written.counts[folder] += 1
     written.overlap = overlapped / max(1, pixels)
     content = {"class_names": names, "palette": _palette(names, dataset.colors)}
-    out.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
     (out / "classes.yaml").write_text(text, encoding="utf-8")
     return written
