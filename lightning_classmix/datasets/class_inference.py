@@ -109,13 +109,31 @@ class LabelValues:
             )
         absent = [str(c) for c in range(count) if c not in classes]
         if absent:
-            pixels = int(self.pixels[self.values == classes.max()].sum())
-            rank_zero_warn(
-                f"num_classes is {count}, by {self._example(classes.max())} ({pixels}"
-                f" pixel{'s' * (pixels > 1)} in all labels), but no label holds"
-                f" {', '.join(absent[:10])}; give num_classes if that is wrong"
-            )
+            rank_zero_warn(self._gap_warning(count, absent))
         return count
+
+    def _gap_warning(self, count: int, absent: Sequence[str]) -> str:
+        """Return the warning of a number of classes, some of which no label holds.
+
+        The largest class is likely a mistake if it has less than a thousandth of the
+        pixels, or if most classes below it are absent.
+        """
+        largest = count - 1
+        column = self.values == largest
+        pixels = int(self.pixels[column].sum())
+        files = int(self.present[:, column].any(axis=1).sum())
+        rare = 1000 * pixels < self.pixels.sum() or 2 * len(absent) > count
+        remedy = "give num_classes if that is wrong"
+        if rare:
+            remedy = (
+                "that is likely a mistake: correct the file, or give num_classes,"
+                f" {self.remedy}"
+            )
+        return (
+            f"num_classes is {count}, by {self._example(largest)} ({pixels}"
+            f" pixel{'s' * (pixels > 1)} in {files} of {len(self.files)} labels), but"
+            f" no label holds {', '.join(absent[:10])}; {remedy}"
+        )
 
     def _refuse_smoothed(self) -> None:
         """Raise a ValueError if the files look like smoothed masks of 0 and 255."""

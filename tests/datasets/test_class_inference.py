@@ -77,13 +77,29 @@ def test_parts_are_counted_together(tmp_path: Path) -> None:
 
 def test_it_warns_of_classes_that_no_label_holds(tmp_path: Path) -> None:
     with pytest.warns(
-        UserWarning, match=r"by 5 in .*1\.png \(1 pixel in .* holds 2, 3, 4;"
+        UserWarning,
+        match=r"by 5 in .*1\.png \(1 pixel in 1 of 2 labels\), but no label holds 2,"
+        " 3, 4; give num_classes if that is wrong",
     ):
         assert valued(tmp_path, [0, 1], [1, 5]).count_classes() == 6
 
 
+@pytest.mark.parametrize(("value", "count"), [(200, 10), (4, 2000)])
+def test_a_stray_value_is_likely_a_mistake(
+    tmp_path: Path, value: int, count: int
+) -> None:
+    labels = [[0, 1, 2] * count, [0, value, 2]]
+    with pytest.warns(
+        UserWarning,
+        match=rf"num_classes is {value + 1}, by {value} in .*1\.png \(1 pixel in 1 of 2"
+        r" labels\), but no label holds 3.*; that is likely a mistake: correct the"
+        r" file, or give num_classes, here",
+    ):
+        assert valued(tmp_path, *labels).count_classes() == value + 1
+
+
 def test_at_most_ten_absent_classes_are_named(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match=r"holds 1, 2, 3, 4, 5, 6, 7, 8, 9, 10; give"):
+    with pytest.warns(UserWarning, match=r"holds 1, 2, 3, 4, 5, 6, 7, 8, 9, 10; "):
         valued(tmp_path, [0, 40]).count_classes()
 
 
