@@ -20,6 +20,7 @@ from lightning_classmix.callbacks.validation_record import ValidationRecord
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import expand_arguments
 from lightning_classmix.cli.console import print_line
+from lightning_classmix.cli.data_files import look_up_files
 from lightning_classmix.cli.errors import USER_ERRORS, fail
 from lightning_classmix.cli.loggers import open_run_folder, trainer_loggers
 from lightning_classmix.cli.parser import Parser
@@ -221,6 +222,7 @@ class ClassMixCLI(LightningCLI):
         Raises:
             ValueError: If ``num_classes`` is in neither.
         """
+        look_up_files(data, self._command)
         value = getattr(data, name, None)
         if value is None:
             value = self._model_argument(name)
