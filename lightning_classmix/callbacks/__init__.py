@@ -7,9 +7,9 @@ from lightning_classmix.callbacks.pictures import Pictures
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.pseudo_label_health import PseudoLabelHealth
 from lightning_classmix.callbacks.score_table import ScoreTable
-from lightning_classmix.callbacks.signals import Stopped
 from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
 from lightning_classmix.callbacks.validation_record import ValidationRecord
+from lightning_classmix.signals import Stopped
 
 __all__ = [
     "EMATeacher",

@@ -28,6 +28,7 @@ from lightning_classmix.cli.stops import continuation
 from lightning_classmix.cli.trainer_arguments import check_trainer_arguments
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.modules.supervised import Supervised
+from lightning_classmix.signals import Interrupted
 
 _Callback = TypeVar("_Callback", bound=Callback)
 _DEFAULTS: dict[str, Any] = {
@@ -158,7 +159,7 @@ class ClassMixCLI(LightningCLI):
         try:
             self.trainer.loggers = open_run_folder(self.trainer.loggers)
             super()._run_subcommand(subcommand)
-        except Exception as error:
+        except (Exception, Interrupted) as error:
             if isinstance(error, OSError) and error.errno and not error.filename:
                 error.filename = self.trainer.log_dir  # the writer of a log
             if subcommand == "fit" and not isinstance(error, FloatingPointError):

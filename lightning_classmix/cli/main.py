@@ -1,5 +1,6 @@
 """The command ``classmix``: run the subcommand that the arguments name."""
 
+import os
 import sys
 import threading
 import warnings
@@ -9,6 +10,7 @@ from typing import Any
 
 from lightning_classmix.cli.console import escape_unencodable, output_is_closed
 from lightning_classmix.cli.help import COMMANDS, TRAINER_COMMANDS, help_text
+from lightning_classmix.signals import Interrupted, StopAtOnce
 
 _HARMLESS_WARNINGS = (
     "`isinstance.treespec",  # Lightning uses a renamed torch function
@@ -31,12 +33,18 @@ def main() -> None:
 
     An error of the user ends in one line; ``CLASSMIX_TRACEBACK=1`` in the environment
     shows its traceback. If the reader of the output ends first, as ``head`` does, the
-    exit status is 141, that of a program that SIGPIPE stopped.
+    exit status is 141, that of a program that SIGPIPE stopped. SIGINT, SIGTERM and
+    SIGHUP end it with status 128 + signal; a training writes a checkpoint first.
     """
     escape_unencodable()
     try:
-        _run(sys.argv[1:])
-        sys.stdout.flush()
+        with StopAtOnce():
+            _run(sys.argv[1:])
+            sys.stdout.flush()
+    except Interrupted as stop:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            sys.stderr.write(f"classmix: {stop}\n")
+        raise
     except BrokenPipeError:
         if not output_is_closed():
             raise

@@ -22,6 +22,7 @@ from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, list_images
 from lightning_classmix.inference.georeference import write_georeferenced
 from lightning_classmix.inference.predictor import Predictor
 from lightning_classmix.modules.prediction import to_array
+from lightning_classmix.signals import Interrupted
 
 
 def predict_images(
@@ -75,20 +76,22 @@ def predict_images(
     out.mkdir(parents=True, exist_ok=True)
     faults = []
     rows: list[list[Any]] = []
-    with Progress(disable=not sys.stderr.isatty()) as progress:
-        for name, path in progress.track(files.items(), description="predict"):
-            try:
-                image = to_array(path, predictor.module.in_channels, max_image_pixels)
-                label = predictor(image, probabilities=probabilities)
-            except (OSError, ValueError) as error:
-                faults.append(str(error))
-                continue
-            try:
+    try:
+        with Progress(disable=not sys.stderr.isatty()) as progress:
+            for name, path in progress.track(files.items(), description="predict"):
+                try:
+                    image = to_array(
+                        path, predictor.module.in_channels, max_image_pixels
+                    )
+                    label = predictor(image, probabilities=probabilities)
+                except (OSError, ValueError) as error:
+                    faults.append(str(error))
+                    continue
                 shares = _write(predictor, image, label, out, name, path)
-            except OSError as error:
-                error.add_note(f"{len(rows)} predictions: {out}")
-                raise
-            rows.append([name, *(f"{share:.6f}" for share in shares)])
+                rows.append([name, *(f"{share:.6f}" for share in shares)])
+    except (OSError, Interrupted) as error:
+        error.add_note(f"{len(rows)} predictions: {out}")
+        raise
     _write_shares(out / "class_shares.csv", predictor.module.class_names, rows)
     print_line(f"{len(rows)} predictions: {out}")
     if faults:

@@ -10,8 +10,8 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from lightning_classmix.callbacks.signals import Stopped
 from lightning_classmix.cli.console import print_line
+from lightning_classmix.signals import Stopped
 
 
 @contextmanager
@@ -30,12 +30,6 @@ def stop_messages(arguments: Sequence[str]) -> Iterator[None]:
         raise
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except SystemExit as end:  # Lightning's answer to KeyboardInterrupt has status 1
-        if isinstance(end.__context__, KeyboardInterrupt):
-            sys.exit(128 + signal.SIGINT)
-        raise
 
 
 def continuation(arguments: Sequence[str], checkpoint: str | Path | None) -> str:

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from lightning_classmix import CamVidDataModule, StreetScenesDataModule
-from lightning_classmix.callbacks.signals import Stopped
 from lightning_classmix.experiments import compare_training, compare_workers
 from lightning_classmix.experiments.compare import compare
 from lightning_classmix.experiments.compare_data import (
@@ -22,6 +21,7 @@ from lightning_classmix.experiments.compare_data import (
 from lightning_classmix.experiments.compare_methods import METHODS, Method
 from lightning_classmix.experiments.compare_run import Run, Setup
 from lightning_classmix.experiments.compare_training import build_module, execute
+from lightning_classmix.signals import Stopped
 from tests.images import make_camvid
 
 MIX: dict[str, Any] = {

@@ -1,5 +1,6 @@
-"""Note signals that stop a training, until the current step is finished."""
+"""Signals that stop a command: at once, or when the current step is finished."""
 
+import os
 import signal
 import threading
 import time
@@ -42,11 +43,29 @@ class Stopped(SystemExit):
         return f"stopped by {name}{step}; last checkpoint: {self.path}"
 
 
+class Interrupted(SystemExit):
+    """A signal stopped a command; if not caught, the exit status is 128 + signal.
+
+    Args:
+        number: Number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+    def __str__(self) -> str:
+        """Return what happened, with the notes that were added, in one line."""
+        stopped = f"stopped by {signal.Signals(self.number).name}"
+        return "; ".join([stopped, *getattr(self, "__notes__", ())])
+
+
 class SignalFlag:
     """Note the first stop signal inside a ``with`` block; a second one ends at once.
 
     A second signal within one second counts as the first one. Outside of the main
-    thread, which alone can handle signals, nothing is noted.
+    thread, which alone can handle signals, nothing is noted. Processes that are forked
+    inside of the block leave signals to this process.
     """
 
     def __init__(self) -> None:
@@ -57,6 +76,7 @@ class SignalFlag:
         self._requeue_handler: Any = None
         self._handlers: dict[int, Any] = {}
         self._time = 0.0
+        self._process = os.getpid()
 
     def __enter__(self) -> "SignalFlag":
         for number in STOP_SIGNALS:
@@ -84,9 +104,21 @@ class SignalFlag:
             self._handlers.setdefault(number, previous)
 
     def _note(self, number: int, _: object) -> None:
+        if os.getpid() != self._process:
+            return
         if self.number is None:
             self.number = number
             self._time = time.monotonic()
         elif time.monotonic() - self._time > _SAME_STOP:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+
+
+class StopAtOnce(SignalFlag):
+    """Raise `Interrupted` at the first stop signal inside a ``with`` block."""
+
+    def _note(self, number: int, frame: object) -> None:
+        before = self.number
+        super()._note(number, frame)
+        if self.number != before:
+            raise Interrupted(number)
