@@ -2,18 +2,26 @@
 
 python benchmarks/data.py [--root CAMVID] [--workers 2] [--rounds 5] [--json FILE]
 
-Without ``--root``, smooth random JPEG images of 480x360 and their labels are written to
-a temporary folder in the layout of CamVid. The first row is processor time in one
-process; the second wall time of the whole loader, to which collation and the transfer
-between processes are added.
+Three datasets: an ordinary folder, CamVid as in its recipe, and Pascal VOC as in its
+recipe. Without ``--root``, smooth random JPEG images and their labels are written to
+a temporary folder in these layouts; with it, the first two hold files of CamVid.
+Half of the images are labeled. The reference is Pillow alone, on the same files: all
+images, and the labels of the labeled ones.
+
+For each dataset the rows are: processor time of samples in this process; of it, that
+of the transforms alone, with images and labels in memory; wall time of the whole
+loaders, to which collation and the transfer between processes are added. There are
+two loaders, each of half of the workers.
 """
 
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -21,29 +29,97 @@ from timing import Clock, Report, arguments
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_classmix import CamVidDataModule
-from lightning_classmix.datasets.image_reading import read_image
+from lightning_classmix import (
+    CamVidDataModule,
+    FolderDataModule,
+    PascalVOCDataModule,
+)
 
-IMAGES = 48
+VOC = "VOCdevkit/VOC2012"
+BATCH = 4
+OPTIONS: dict[str, Any] = {"batch_size": BATCH, "unlabeled_batch_size": BATCH}
 
 
-def write_images(root: Path) -> None:
+def write_pairs(
+    images: list[Path], labels: list[Path], size: tuple[int, int], palette: bool
+) -> None:
+    """Write smooth JPEG images and blocky PNG labels."""
+    height, width = size
+    for image, label in zip(images, labels, strict=True):
+        noise = interpolate(torch.rand(1, 3, height // 8, width // 8), size=size)[0]
+        pixels = (noise * 255).byte().permute(1, 2, 0).numpy()
+        classes = torch.randint(0, 11, (1, 1, height // 20, width // 20)).float()
+        numbers = Image.fromarray(interpolate(classes, size=size)[0, 0].byte().numpy())
+        if palette:
+            numbers.putpalette([value * 7 % 256 for value in range(768)])
+        image.parent.mkdir(parents=True, exist_ok=True)
+        label.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(image, quality=90)
+        numbers.save(label)
+
+
+def write_camvid(root: Path, count: int) -> None:
     """Write images and labels in the layout of CamVid."""
-    torch.manual_seed(0)
-    for name, count in (("train", IMAGES), ("val", 2)):
-        for folder in (name, f"{name}annot"):
-            (root / folder).mkdir(parents=True)
-        for index in range(count):
-            noise = interpolate(torch.rand(1, 3, 45, 60), size=(360, 480))[0]
-            pixels = (noise * 255).byte().permute(1, 2, 0).numpy()
-            Image.fromarray(pixels).save(root / name / f"{index:03d}.jpg", quality=90)
-            coarse = torch.randint(0, 12, (18, 24), dtype=torch.uint8).numpy()
-            label = np.kron(coarse, np.ones((20, 20), np.uint8))
-            Image.fromarray(label).save(root / f"{name}annot" / f"{index:03d}.png")
+    for part, number in (("train", count), ("val", 2)):
+        images = [root / part / f"{index:03d}.jpg" for index in range(number)]
+        labels = [root / f"{part}annot" / f"{image.stem}.png" for image in images]
+        write_pairs(images, labels, (360, 480), palette=False)
+
+
+def write_voc(root: Path, count: int) -> None:
+    """Write images and palette labels in the layout of Pascal VOC 2012."""
+    names = [f"2007_{index:06d}" for index in range(count + 2)]
+    images = [root / VOC / f"JPEGImages/{name}.jpg" for name in names]
+    labels = [root / VOC / f"SegmentationClass/{name}.png" for name in names]
+    write_pairs(images, labels, (375, 500), palette=True)
+    lists = root / VOC / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    for part, some in (("train", names[:count]), ("val", names[count:])):
+        (lists / f"{part}.txt").write_text("".join(f"{name}\n" for name in some))
+
+
+def link_folder(camvid: Path, root: Path, count: int) -> None:
+    """Link files of CamVid in the layout of `FolderDataModule`."""
+    images = sorted((camvid / "train").iterdir())[:count]
+    validation = sorted((camvid / "val").iterdir())[:2]
+    for part, files in (("labeled", images[::2]), ("val", validation)):
+        inside = root / "val" if part == "val" else root
+        for image in files:
+            label = image.parent.with_name(f"{image.parent.name}annot")
+            link(label / f"{image.stem}.png", inside / "labels")
+            link(image, inside / "images")
+    for image in images[1::2]:
+        link(image, root / "unlabeled")
+
+
+def link(path: Path, folder: Path) -> None:
+    """Link a file in another folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / path.name).symlink_to(path.resolve())
+
+
+def datasets(options: Namespace, folder: Path) -> dict[str, Any]:
+    """Return a function for each dataset that makes its data module."""
+    camvid = options.root or folder / "camvid"
+    if options.root is None:
+        write_camvid(camvid, options.images)
+    write_voc(folder / "voc", options.images)
+    link_folder(camvid, folder / "folder", options.images)
+    return {
+        "folder": lambda workers: FolderDataModule(
+            folder / "folder", crop=(320, 320), num_workers=workers, **OPTIONS
+        ),
+        "CamVid": lambda workers: CamVidDataModule(
+            camvid, labeled=0.5, crop=(224, 224), num_workers=workers, **OPTIONS
+        ),
+        "VOC": lambda workers: PascalVOCDataModule(
+            folder / "voc", "train", labeled=0.5, num_workers=workers, **OPTIONS
+        ),
+    }
 
 
 class Decoded(Dataset[int]):
-    """Read files and forget them."""
+    """Decode files by Pillow and forget them."""
 
     def __init__(self, groups: list[list[Path]]) -> None:
         self.groups = groups
@@ -53,60 +129,18 @@ class Decoded(Dataset[int]):
 
     def __getitem__(self, index: int) -> int:
         """Decode the image of an item and its label, if it has one."""
-        image, *label = self.groups[index]
-        pixels = np.asarray(read_image(image))
-        for path in label:
-            np.asarray(Image.open(path))
-        return int(pixels[0, 0, 0])
+        return sum(np.asarray(Image.open(path)).size for path in self.groups[index])
 
 
-def groups_of(root: Path, labeled: bool) -> list[list[Path]]:
-    """Return the first training images, each with its label if it is labeled."""
+def files_of(data: Any, steps: int) -> list[list[Path]]:
+    """Return files of ``steps`` batches: images with labels, and images without."""
+    labeled = list(zip(data.labeled.images, data.labeled.labels, strict=True))
+    unlabeled = list(data.unlabeled.images)
     groups = []
-    for image in sorted((root / "train").iterdir())[:IMAGES]:
-        label = root / "trainannot" / f"{image.stem}.png"
-        groups.append([image, label] if labeled else [image])
+    for index in range(steps * BATCH):
+        groups.append(list(labeled[index % len(labeled)]))
+        groups.append([unlabeled[index % len(unlabeled)]])
     return groups
-
-
-def data_of(root: Path, workers: int) -> Any:
-    """Return the data module, set up to train with flips, scales, crops and jitter."""
-    data = CamVidDataModule(
-        root, labeled=0.5, batch_size=4, num_workers=workers, crop=(320, 320)
-    )
-    data.setup("fit")
-    return data
-
-
-def time_samples(root: Path, report: Report) -> None:
-    """Compare samples with decoding, in this process."""
-    data = data_of(root, 0)
-    clock = Clock("cpu", report.options.threads)
-    loader = iter(data.train_dataloader())
-    files = Decoded(groups_of(root, True)), Decoded(groups_of(root, False))
-
-    def ours() -> None:
-        for _ in range(6):
-            next(loader)
-
-    def decoding() -> None:
-        for index in range(6 * 4):
-            for decoded in files:
-                decoded[index]
-
-    data.setup("fit")
-    loader = endless(data.train_dataloader())
-    seconds = clock.interleave(
-        {"ours": ours, "decoding": decoding}, report.options.rounds
-    )
-    report.add(
-        "48 training samples, half of them labeled, no workers",
-        "decoding alone",
-        seconds["ours"],
-        seconds["decoding"],
-        target="<= 1.33",
-        note=f"{48 / min(seconds['ours']):.0f} images/s",
-    )
 
 
 def endless(loader: Any) -> Iterator[Any]:
@@ -115,56 +149,92 @@ def endless(loader: Any) -> Iterator[Any]:
         yield from loader
 
 
-def time_loader(root: Path, report: Report) -> None:
-    """Compare the loader with one that only decodes, with workers."""
-    workers = report.options.workers
-    batches = endless(data_of(root, workers).train_dataloader())
-    groups = [
-        group
-        for pair in zip(groups_of(root, True), groups_of(root, False), strict=True)
-        for group in pair
+def time_samples(name: str, data: Any, report: Report) -> None:
+    """Compare samples, and their transforms alone, with decoding in this process."""
+    steps, clock = 6, Clock("cpu", report.options.threads)
+    loader = data.train_dataloader()
+    batches, decoded = endless(loader), Decoded(files_of(data, steps))
+    views = [loader.iterables[part].dataset for part in ("labeled", "unlabeled")]
+    read = [
+        [(view.transform, view.source[index]) for index in range(BATCH)]
+        for view in views
     ]
+    seeds = iter(range(10**9))
+
+    def samples() -> None:
+        for _ in range(steps):
+            next(batches)
+
+    def transforms() -> None:
+        for transform, item in (read[0] + read[1]) * steps:
+            transform(item["image"], item.get("label"), seed=next(seeds))
+
+    def decoding() -> None:
+        for index in range(len(decoded)):
+            decoded[index]
+
+    functions = {"samples": samples, "transforms": transforms, "decoding": decoding}
+    seconds = clock.interleave(functions, report.options.rounds)
+    count = len(decoded)
+    for row, target in (("samples", "<= 1.33"), ("transforms", "")):
+        report.add(
+            f"{name}: {row}, one process",
+            "decoding alone",
+            seconds[row],
+            seconds["decoding"],
+            target=target,
+            note=f"{count / min(seconds[row]):.0f} images/s",
+        )
+
+
+def time_loader(name: str, data: Any, report: Report) -> None:
+    """Compare the loaders with one that only decodes, with workers."""
+    workers, steps = report.options.workers, 12
+    batches = endless(data.train_dataloader())
     decoder = endless(
         DataLoader(
-            Decoded(groups * 4),
-            batch_size=8,
+            Decoded(files_of(data, steps)),
+            batch_size=2 * BATCH,
             num_workers=workers,
             persistent_workers=workers > 0,
         )
     )
-    ours, decoding = [], []
+    seconds: dict[str, list[float]] = {"ours": [], "decoding": []}
     for _ in range(report.options.rounds + 1):
-        start = time.perf_counter()
-        for _ in range(12):
-            next(batches)
-        middle = time.perf_counter()
-        for _ in range(12):
-            next(decoder)
-        ours.append(middle - start)
-        decoding.append(time.perf_counter() - middle)
+        for key, iterator in (("ours", batches), ("decoding", decoder)):
+            start = time.perf_counter()
+            for _ in range(steps):
+                next(iterator)
+            seconds[key].append(time.perf_counter() - start)
     report.add(
-        f"loader, 96 images, {workers} workers",
+        f"{name}: loader, {workers} workers",
         f"decoding alone, {workers} workers",
-        ours[1:],
-        decoding[1:],
+        seconds["ours"][1:],
+        seconds["decoding"][1:],
         target="<= 1.33",
-        note=f"{96 / min(ours[1:]):.0f} images/s",
+        note=f"{steps * 2 * BATCH / min(seconds['ours'][1:]):.0f} images/s",
     )
 
 
 def main() -> None:
-    """Run both parts."""
+    """Run all parts for all datasets."""
     parser = arguments(__doc__, rounds=5)
     parser.add_argument("--root", type=Path, help="folder of CamVid")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
+    parser.add_argument("--images", type=int, default=48, help="images of a dataset")
     options = parser.parse_args()
     report = Report(options)
+    cv2.setNumThreads(options.threads)
+    torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        root = options.root or Path(folder)
-        if options.root is None:
-            write_images(root)
-        time_samples(root, report)
-        time_loader(root, report)
+        for name, make in datasets(options, Path(folder)).items():
+            for workers, measure in (
+                (0, time_samples),
+                ((options.workers + 1) // 2, time_loader),
+            ):
+                data = make(workers)
+                data.setup("fit")
+                measure(name, data, report)
     report.write()
 
 

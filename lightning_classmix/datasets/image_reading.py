@@ -65,13 +65,13 @@ def read_image(
     if deep:  # Pillow would keep 8 of 16 bits
         pixels = _read_tiff(path, max_pixels) if is_tiff else _read_deep_png(path)
         return _checked(_upright(pixels, image), channels, path)
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)  # without a copy
     if image.mode.startswith(("I", "F")):
         return _checked(_plain_type(np.asarray(image))[..., None], channels, path)
     if channels == 3:
         if image.mode == "P":
             image.info.pop("transparency", None)  # Pillow would warn
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     if channels == 4 and image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode not in _MODES.get(channels, ()):

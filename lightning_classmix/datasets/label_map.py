@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -116,13 +117,19 @@ class LabelMap:
                 their pixels are named.
         """
         values = label.values
-        if label.codes is not None:
-            used = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
-            table = np.full(256, -1, np.int16)
-            table[used] = self.look_up(label.codes[used])
-            classes: NDArray[np.int16] = table[values]
-        elif values.dtype in (np.uint8, np.uint16):
-            classes = self._table[values]
+        if values.dtype == np.uint8 and values.size:
+            table = self._table[:256]
+            if label.codes is not None:
+                counts = cv2.calcHist([values], [0], None, [256], [0, 256])
+                used = np.flatnonzero(counts)
+                table = np.full(256, -1, np.int16)
+                table[used] = self.look_up(label.codes[used])
+            unknown = (table < 0).astype(np.uint8)
+            if cv2.countNonZero(cv2.LUT(values, unknown)):
+                raise ValueError(self.fault(*count_values(label), path=path))
+            return np.asarray(cv2.LUT(values, table.astype(np.uint8)), np.uint8)
+        if values.dtype == np.uint16:
+            classes: NDArray[np.int16] = self._table[values]
         else:
             classes = self._look_up_plain(values)
         if classes.min(initial=0) < 0:

@@ -36,8 +36,9 @@ class Paths(Sequence[Path]):
     def __getitem__(self, index: int) -> Path:  # type: ignore[override]
         """Return a path; negative indices count from the end, slices do not work."""
         position = range(len(self))[index]
-        start, end = self._ends[position : position + 2].tolist()
-        return Path(os.fsdecode(self._text[start:end].numpy().tobytes()))
+        # As arrays, which share the memory: a tenth of the time of slicing tensors.
+        start, end = self._ends.numpy()[position : position + 2].tolist()
+        return Path(os.fsdecode(self._text.numpy()[start:end].tobytes()))
 
     def __iter__(self) -> Iterator[Path]:
         """Yield the paths in order."""
@@ -53,6 +54,5 @@ class Paths(Sequence[Path]):
         return Paths(self._encoded(positions[index] for index in indices))
 
     def _encoded(self, positions: Iterable[int]) -> Iterator[bytes]:
-        # Slicing bytes takes a tenth of the time of slicing tensors.
         text, ends = self._text.numpy().tobytes(), self._ends.tolist()
         return (text[ends[i] : ends[i + 1]] for i in positions)

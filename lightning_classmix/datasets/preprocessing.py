@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lightning_classmix.datasets.augmentation import StandardAugmentation
 from lightning_classmix.datasets.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -54,7 +55,10 @@ class Preprocessing:
             )
 
     def transform(
-        self, pipeline: Pipeline | None = None, *, mark_padding: bool = True
+        self,
+        pipeline: Pipeline | StandardAugmentation | None = None,
+        *,
+        mark_padding: bool = True,
     ) -> Transform:
         """Return the transform of an image: resize, augment, normalize.
 

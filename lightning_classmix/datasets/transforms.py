@@ -8,11 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_classmix.datasets.augmentation import (
+    Augmented,
+    StandardAugmentation,
+    resize,
+    resize_image,
+)
+from lightning_classmix.datasets.normalization import Normalization
 from lightning_classmix.datasets.pixel_range import to_unit_range
 from lightning_classmix.ops import VOID
 
@@ -36,7 +44,7 @@ def training_pipeline(
     flip: bool = True,
     jitter: float = 0.0,
     mean: Sequence[float] = IMAGENET_MEAN,
-) -> A.Compose:
+) -> StandardAugmentation:
     """Build the standard augmentation: flip, scale, crop and color jitter.
 
     Args:
@@ -50,49 +58,48 @@ def training_pipeline(
         mean: Color of the padding, per channel in [0, 1].
 
     Returns:
-        An albumentations pipeline for ``image`` and ``mask``, without normalization.
+        The augmentation, without normalization.
     """
-    steps: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)] if flip else []
-    if crop is not None:
-        height, width = crop
-        gray = tuple(255 * channel for channel in mean)
-        steps += [
-            A.RandomScale(scale_limit=(scale[0] - 1, scale[1] - 1), p=1.0),
-            _Pad(height, width, position="random", fill=gray, fill_mask=VOID),
-            A.RandomCrop(height, width),
-        ]
+    colors = None
     if jitter:
         strength = (max(0.0, 1 - jitter), 1 + jitter)
         hue = (-jitter / 5, jitter / 5)
-        steps.append(A.ColorJitter(strength, strength, strength, hue, p=0.8))
-    return A.Compose(steps)
+        colors = A.ColorJitter(strength, strength, strength, hue, p=0.8)
+    return StandardAugmentation(crop, scale=scale, flip=flip, fill=mean, colors=colors)
 
 
-class _Pad(A.PadIfNeeded):  # type: ignore[misc]
-    """Padding by a ``fill`` in [0, 255] for any type and number of channels."""
+class _PipelineAugmentation:
+    """Augment by a pipeline of albumentations; padded pixels become void."""
 
-    def apply(
-        self,
-        img: NDArray[Any],
-        pad_top: int,
-        pad_bottom: int,
-        pad_left: int,
-        pad_right: int,
-        **params: Any,
-    ) -> NDArray[Any]:
-        """Pad an image."""
-        if img.dtype == np.uint8 and img.shape[2] <= 4:
-            padded: NDArray[Any] = super().apply(
-                img, pad_top, pad_bottom, pad_left, pad_right, **params
+    def __init__(self, pipeline: Pipeline) -> None:
+        targets = {"label": "mask", "inside": "mask"}
+        self._pipeline = A.Compose([pipeline], additional_targets=targets)
+
+    def __call__(
+        self, image: NDArray[Any], label: NDArray[np.uint8] | None, seed: int
+    ) -> Augmented:
+        """Augment an image and its label."""
+        self._pipeline.set_random_seed(seed)
+        inside = np.full(image.shape[:2], _INSIDE, np.uint8)
+        targets = {"image": image, "inside": inside}
+        if label is not None:
+            targets["label"] = label
+        with warnings.catch_warnings():
+            # Image sizes may differ between calls.
+            warnings.filterwarnings("ignore", category=UserWarning, module="albu")
+            out = self._pipeline(**targets)
+        result = out["image"]
+        if not isinstance(result, np.ndarray) or result.dtype != image.dtype:
+            raise ValueError(
+                f"transform must yield {image.dtype} images, got"
+                f" {type(result).__name__} of {result.dtype}; leave out Normalize and"
+                " ToTensorV2, mean and std replace them"
             )
-            return padded
-        fill = np.array(self.fill) / (1 if img.dtype == np.uint8 else 255)
-        height, width, channels = img.shape
-        shape = (height + pad_top + pad_bottom, width + pad_left + pad_right, channels)
-        result = np.empty(shape, img.dtype)
-        result[:] = fill.round() if img.dtype == np.uint8 else fill
-        result[pad_top : pad_top + height, pad_left : pad_left + width] = img
-        return result
+        valid = out["inside"] == _INSIDE
+        classes = None
+        if label is not None:
+            classes = np.where(valid, out["label"], VOID).astype(np.uint8)
+        return Augmented(result, classes, valid)
 
 
 def load_pipeline(transform: Pipeline | dict[str, Any] | str | None) -> Pipeline | None:
@@ -171,7 +178,7 @@ class Transform:
 
     def __init__(
         self,
-        pipeline: Pipeline | None = None,
+        pipeline: Pipeline | StandardAugmentation | None = None,
         *,
         size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
@@ -179,13 +186,13 @@ class Transform:
         value_range: tuple[float, float] | None = None,
         mark_padding: bool = True,
     ) -> None:
-        resize = size and A.Resize(*size, area_for_downscale="image")
-        steps: list[Pipeline] = [step for step in (resize, pipeline) if step]
-        self._pipeline = A.Compose(
-            steps, additional_targets={"label": "mask", "inside": "mask"}
-        )
-        self._normalize = A.Normalize(tuple(mean), tuple(std))
-        self._normalize_unit = A.Normalize(tuple(mean), tuple(std), max_pixel_value=1)
+        self._size = size
+        self._augment: _PipelineAugmentation | StandardAugmentation | None
+        if isinstance(pipeline, Pipeline):
+            self._augment = _PipelineAugmentation(pipeline)
+        else:
+            self._augment = pipeline
+        self._normalize = Normalization(mean, std)
         self._value_range = value_range
         self._mark_padding = mark_padding
 
@@ -213,35 +220,18 @@ class Transform:
             ValueError: If the pipeline changes the type of the image, or pixels are out
                 of the range of their type.
         """
-        self._pipeline.set_random_seed(seed % 2**32)
         pixels = to_unit_range(image, self._value_range)
-        targets: dict[str, Any] = {
-            "image": pixels,
-            "inside": np.full(image.shape[:2], _INSIDE, np.uint8),
-        }
-        if label is not None:
-            targets["label"] = label
-        with warnings.catch_warnings():
-            # Image sizes may differ between calls.
-            warnings.filterwarnings("ignore", category=UserWarning, module="albu")
-            out = self._pipeline(**targets)
-        result = out["image"]
-        if not isinstance(result, np.ndarray) or result.dtype != pixels.dtype:
-            raise ValueError(
-                f"transform must yield {pixels.dtype} images, got"
-                f" {type(result).__name__} of {result.dtype}; leave out Normalize and"
-                " ToTensorV2, mean and std replace them"
-            )
-        normalize = self._normalize
-        if pixels.dtype == np.float32:
-            normalize, result = self._normalize_unit, result.clip(0, 1)
-        normal = normalize(image=np.ascontiguousarray(result))["image"]
-        valid = torch.from_numpy(out["inside"] == _INSIDE)
-        planes = np.ascontiguousarray(normal.transpose(2, 0, 1), np.float32)
-        sample = {"image": torch.from_numpy(planes), "valid": valid}
-        if label is not None:
-            classes = torch.from_numpy(out["label"].astype(np.int64))
-            sample["label"] = classes.where(valid, VOID)
+        if self._size is not None:
+            pixels = resize_image(pixels, self._size)
+            if label is not None:
+                label = resize(label, self._size, cv2.INTER_NEAREST)
+        if self._augment is None:
+            valid = np.ones(pixels.shape[:2], bool)
+        else:
+            pixels, label, valid = self._augment(pixels, label, seed % 2**32)
         if not self._mark_padding:
-            sample["valid"] = torch.ones_like(valid)
+            valid = np.ones_like(valid)
+        sample = {"image": self._normalize(pixels), "valid": torch.from_numpy(valid)}
+        if label is not None:
+            sample["label"] = torch.from_numpy(label.astype(np.int64))
         return sample
