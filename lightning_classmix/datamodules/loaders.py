@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 from lightning.fabric.utilities.seed import pl_worker_init_function
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -108,11 +109,12 @@ def collate(items: list[dict[str, Any]]) -> Any:
 
 
 def start_worker(worker_id: int) -> None:
-    """Let only the main process handle stop signals, which a whole group may receive.
+    """Use one thread for images, and let only the main process handle stop signals.
 
     Ctrl-C, ``timeout`` and SLURM send a signal to the workers too. The main process
     still needs their batches to finish its step, and ends them afterwards.
     """
+    cv2.setNumThreads(0)  # the workers share the cores, as for the threads of torch
     if os.environ.get("PL_SEED_WORKERS") == "1":  # what Lightning would do
         pl_worker_init_function(worker_id)
     for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"):

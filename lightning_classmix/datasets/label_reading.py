@@ -52,7 +52,7 @@ def read_label(path: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> RawLabel:
     if mode in ("P", "PA"):
         return RawLabel(np.asarray(image.getchannel(0)), _palette_codes(image))
     if mode in ("L", "LA", "1"):
-        values = np.asarray(image.getchannel(0)).astype(np.uint8)
+        values = np.asarray(image.getchannel(0), np.uint8)
         bits = 1 if mode == "1" else (png_header(path) or (8, 0))[0]
         if bits < 8:  # Pillow stretches values of 2 and 4 bits to 8 bits
             values = values // {2: 85, 4: 17}.get(bits, 1)
