@@ -125,7 +125,8 @@ class LabelMap:
                 table = np.full(256, -1, np.int16)
                 table[used] = self.look_up(label.codes[used])
             unknown = (table < 0).astype(np.uint8)
-            if unknown[: values.max() + 1].any() and cv2.LUT(values, unknown).any():
+            largest = int(values.max())
+            if unknown[: largest + 1].any() and cv2.LUT(values, unknown).any():
                 raise ValueError(self.fault(*count_values(label), path=path))
             return np.asarray(cv2.LUT(values, table.astype(np.uint8)), np.uint8)
         if values.dtype == np.uint16:
