@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from lightning_classmix.callbacks import montage
 from lightning_classmix.cli.main import main
 
 CONV = {"in_channels": 3, "out_channels": 3, "kernel_size": 1}
@@ -52,6 +53,7 @@ class Shell:
     ) -> None:
         self.folder, self.monkeypatch, self.capsys = folder, monkeypatch, capsys
         monkeypatch.chdir(folder)
+        monkeypatch.setattr(montage, "TILE", 60)  # small pictures are written faster
         self.write("recipe.yaml", RECIPE)
 
     def write(self, name: str, content: Any) -> None:

@@ -191,7 +191,8 @@ def save_picture(path: Path, picture: Picture) -> None:
     """Write a PNG file that is complete as soon as it exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
-        Image.fromarray(picture).save(file, format="PNG")
+        # The lowest level takes a third of the time, for files a fifth larger.
+        Image.fromarray(picture).save(file, format="PNG", compress_level=1)
 
 
 def log_picture(logger: Logger, name: str, picture: Picture, step: int) -> None:

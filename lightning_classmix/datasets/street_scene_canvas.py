@@ -15,6 +15,8 @@ _NEAR = 2.5
 _FINER = 2  # the picture is drawn this much finer than it is returned
 
 Point = tuple[float, float]
+_ANGLES = np.linspace(0, 2 * np.pi, 16, endpoint=False).tolist()
+_CIRCLE: list[Point] = [(math.cos(angle), math.sin(angle)) for angle in _ANGLES]
 Color = NDArray[np.float64]
 
 
@@ -32,6 +34,7 @@ class Canvas:
         self.horizon = self.height * rng.uniform(0.38, 0.52)
         self.middle = self.width * rng.uniform(0.35, 0.65)
         self.haze = rng.uniform(170, 240) * np.ones(3) + rng.normal(0, 6, 3)
+        self._haze: list[float] = self.haze.tolist()
         self.fog = rng.uniform(0.0, 0.02)  # share lost per meter
 
     def project(self, x: float, y: float, z: float) -> Point:
@@ -44,8 +47,10 @@ class Canvas:
     ) -> None:
         """Fill a polygon that is z meters away."""
         clear = math.exp(-self.fog * z)
-        seen = np.clip(clear * color + (1 - clear) * self.haze, 0, 255)
-        self._pens[0].polygon(points, fill=tuple(int(value) for value in seen))
+        channels = zip(color.tolist(), self._haze, strict=True)
+        seen = [clear * value + (1 - clear) * haze for value, haze in channels]
+        fill = tuple(int(min(max(value, 0), 255)) for value in seen)
+        self._pens[0].polygon(points, fill=fill)
         self._pens[1].polygon(points, fill=kind)
 
     def box(
@@ -66,14 +71,9 @@ class Canvas:
         self, kind: int, color: Color, center: Point, radii: Point, z: float
     ) -> None:
         """Fill an upright ellipse that faces the camera."""
-        angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         points = [
-            self.project(
-                center[0] + radii[0] * math.cos(a),
-                center[1] + radii[1] * math.sin(a),
-                z,
-            )
-            for a in angles
+            self.project(center[0] + radii[0] * x, center[1] + radii[1] * y, z)
+            for x, y in _CIRCLE
         ]
         self.paint(kind, color, points, z)
 

@@ -3,7 +3,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,11 @@ import pytest
 import torch
 
 from lightning_classmix import CamVidDataModule, StreetScenesDataModule
-from lightning_classmix.experiments import compare_training, compare_workers
+from lightning_classmix.experiments import (
+    compare_data,
+    compare_training,
+    compare_workers,
+)
 from lightning_classmix.experiments.compare import compare
 from lightning_classmix.experiments.compare_data import (
     build_data,
@@ -31,9 +35,17 @@ MIX: dict[str, Any] = {
 SMALL_UNET = {"model": "small_unet", "encoder_weights": None}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_held_out() -> Iterator[None]:
+    """Hold out 4 scenes instead of 40, so that few scenes are drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_data, "HELD_OUT", 4)
+        yield
+
+
 def scenes(**options: Any) -> StreetScenesDataModule:
     return StreetScenesDataModule(
-        6, 44, 2, 0, **{"size": (32, 48), "batch_size": 2, **options}
+        6, 8, 2, 0, **{"size": (32, 48), "batch_size": 2, **options}
     )
 
 
@@ -201,7 +213,7 @@ def test_a_failed_process_names_its_run_and_the_reason(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_camvid_is_compared(tmp_path: Path) -> None:
-    root = make_camvid(tmp_path / "camvid", train=50, val=2)
+    root = make_camvid(tmp_path / "camvid", train=14, val=2)
     data = CamVidDataModule(root, size=(24, 32), batch_size=2, num_workers=0)
     content = compare(
         data,

@@ -60,7 +60,7 @@ def test_an_unknown_model_is_refused_with_similar_names() -> None:
 @pytest.mark.parametrize(
     ("name", "encoder", "reason"),
     [
-        ("deeplabv3", "vgg11", "do not support dilated mode"),
+        ("deeplabv3", "densenet121", "do not support dilated mode"),
         ("dpt", "resnet18", "Only Timm encoders"),
         ("dpt", "tu-convnext_atto", "not a vision transformer that accepts images"),
         ("unet", "tu-vit_tiny_patch16_224", "Use model 'dpt' for a vision transfo"),
@@ -97,7 +97,6 @@ def test_deeplabv2_does_not_pad_images_of_odd_sizes(encoder: str) -> None:
 @pytest.mark.parametrize(
     ("encoder", "reason"),
     [
-        ("vgg11", "do not support dilated mode"),
         ("densenet121", "do not support dilated mode"),
         ("tu-vit_tiny_patch16_224", "Unsupported model downsampling pattern"),
         ("tu-swin_tiny_patch4_window7_224", "output_stride"),
