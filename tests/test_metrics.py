@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassConfusionMatrix
 from torchmetrics.functional.classification import (
     multiclass_f1_score,
     multiclass_jaccard_index,
@@ -16,6 +18,8 @@ from lightning_classmix.metrics import (
     BoundaryIoU,
     Dice,
     PixelAccuracy,
+    _near_boundary,
+    grouped,
     named_metrics,
     segmentation_metrics,
 )
@@ -122,13 +126,14 @@ def test_boundary_iou_of_two_shifted_halves_is_that_of_the_strips_at_their_edges
     assert metric.compute()[0] == pytest.approx(shared / union)
 
 
-def slow_boundary_iou(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
+def slow_boundary_iou(
+    predicted: Tensor, truth: Tensor, num_classes: int, distance: int
+) -> Tensor:
     """Boundary IoU class by class, by erosion of padded masks."""
-    distance = max(1, round(0.02 * float(np.hypot(*truth.shape[1:]))))
 
     def region(label: Tensor, index: int) -> Tensor:
         inside = (label == index) | (label == 255)
-        padded = torch.nn.functional.pad(inside, [distance] * 4)  # outside: False
+        padded = functional.pad(inside, [distance] * 4)  # outside: False
         window = padded.unfold(1, 2 * distance + 1, 1).unfold(2, 2 * distance + 1, 1)
         return (label == index) & ~window.flatten(3).all(3)
 
@@ -143,13 +148,15 @@ def slow_boundary_iou(predicted: Tensor, truth: Tensor, num_classes: int) -> Ten
 def test_boundary_iou_equals_erosion_class_by_class() -> None:
     truth, predicted = random_labels(2, void=True), random_labels(3)
     scores = updated(3, predicted, truth, ["boundary_iou"]).compute()
-    expected = slow_boundary_iou(predicted, truth, 3)
+    expected = slow_boundary_iou(predicted, truth, 3, distance=1)
     torch.testing.assert_close(scores["boundary_iou"], expected)
     torch.testing.assert_close(scores["mboundary_iou"], expected.mean())
 
 
 def test_an_unknown_class_metric_is_refused() -> None:
-    with pytest.raises(ValueError, match="one of dice, boundary_iou, got 'f1'"):
+    with pytest.raises(
+        ValueError, match=r"^class_metrics must be one of dice, boundary_iou, got 'f1'"
+    ):
         segmentation_metrics(3, ["f1"])  # type: ignore[list-item]
 
 
@@ -176,3 +183,95 @@ def test_metrics_agree_with_the_authors() -> None:
     assert scores["miou"] == pytest.approx(figures["metric.miou"], abs=1e-6)
     per_class = torch.tensor(figures["metric.per_class"])
     torch.testing.assert_close(scores["iou"], per_class, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("size", "distance"), [((100, 120), 3), ((5, 7), 1)])
+def test_the_boundary_is_2_percent_of_the_diagonal_wide(
+    size: tuple[int, int], distance: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    blocks = torch.randint(0, 3, (2, 2, 4, 5), generator=generator)
+    truth, predicted = (
+        functional.interpolate(each[:, None].float(), size)[:, 0].long()
+        for each in blocks
+    )
+    truth[:, size[0] // 2] = 255
+    metric = BoundaryIoU(3, ignore_index=255)
+    metric.update(predicted, truth)
+    torch.testing.assert_close(
+        metric.compute(), slow_boundary_iou(predicted, truth, 3, distance)
+    )
+
+
+def test_metrics_have_a_value_for_each_class_unless_the_mean_is_asked_for() -> None:
+    truth, predicted = random_labels(2, void=True), random_labels(3)
+    for kind in (Dice, BoundaryIoU):
+        values = {}
+        for options in ({}, {"mean": False}, {"mean": True}):
+            metric = kind(3, ignore_index=255, **options)
+            metric.update(predicted, truth)
+            values[options.get("mean")] = metric.compute()
+        assert values[None].shape == values[False].shape == (3,)
+        assert {value.dtype for value in values.values()} == {torch.float32}
+        torch.testing.assert_close(values[True], values[None].mean())
+
+
+def test_classes_without_a_boundary_are_left_out_of_the_mean() -> None:
+    label = torch.zeros(1, 5, 5, dtype=torch.int64)
+    metric = BoundaryIoU(3, mean=True)
+    metric.update(label, label)
+    assert metric.compute() == 1.0
+
+
+def test_void_beside_a_class_makes_no_boundary() -> None:
+    truth = torch.zeros(1, 40, 40, dtype=torch.int64)
+    truth[:, 18:22, 18:22] = 255
+    near = (_near_boundary(truth) & (truth != 255))[0]
+    assert near[0].all()
+    assert near[:, 0].all()
+    assert near[-1].all()
+    assert near[:, -1].all()
+    assert not near[1:-1, 1:-1].any()
+
+
+def test_metrics_do_not_search_labels_for_wrong_values() -> None:
+    metrics = segmentation_metrics(3, ["dice", "boundary_iou"])
+    assert metrics.keys() == {
+        *("miou", "iou", "accuracy", "confusion"),
+        *("dice", "mdice", "boundary_iou", "mboundary_iou"),
+    }
+    assert not any(metric.validate_args for metric in metrics.values())
+
+
+def test_a_metric_that_is_added_later_sees_every_batch() -> None:
+    metrics = segmentation_metrics(3)
+    metrics["other"] = MulticlassConfusionMatrix(3, ignore_index=255)
+    assert grouped(metrics) is metrics
+    for _ in range(3):
+        metrics.update(torch.tensor([[[0, 1]]]), torch.tensor([[[0, 255]]]))
+    scores = metrics.compute()
+    assert scores["other"].sum() == scores["confusion"].sum() == 3
+
+
+def test_scores_are_named_by_network_and_by_class() -> None:
+    scores = {
+        name: {
+            "miou": torch.tensor(value),
+            "iou": torch.tensor([value, value + 1]),
+            "dice": torch.tensor([value, value + 2]),
+            "confusion": torch.zeros(2, 2),
+        }
+        for name, value in (("student", 0.0), ("teacher", 10.0))
+    }
+    named = named_metrics(scores, "teacher", ["sky", "road"])
+    assert {name: float(value) for name, value in named.items()} == {
+        "miou_student": 0,
+        "miou_teacher": 10,
+        "miou": 10,
+        "iou/sky": 10,
+        "iou/road": 11,
+        "dice/sky": 10,
+        "dice/road": 12,
+    }
+    with pytest.raises(ValueError, match="zip"):
+        named_metrics(scores, "teacher", ["sky"])

@@ -38,6 +38,19 @@ def network(*, norm: bool = True) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 4, 1), *middle, nn.Conv2d(4, CLASSES, 1))
 
 
+class WithEncoder(nn.Module):
+    """A network of 1×1 convolutions with an encoder and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        self.head = nn.Conv2d(4, CLASSES, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.encoder(image))
+        return logits
+
+
 def trainer(**options: Any) -> Trainer:
     """Make a Trainer that writes no files and prints nothing."""
     return Trainer(

@@ -250,3 +250,91 @@ def test_a_map_that_makes_masks_of_0_and_255_look_empty_is_known(
     classes: dict[int, int], hides: bool
 ) -> None:
     assert LabelMap(classes).may_hide_a_class is hides
+
+
+def test_gray_pixels_from_black_to_white_are_numbers() -> None:
+    found = LabelMap({0: 1, 254: 2, 255: 3}).look_up(np.array([gray(0), gray(255)]))
+    assert found.tolist() == [1, 3]
+    assert found.dtype == np.int16
+
+
+def test_a_class_of_a_negative_number_is_not_that_of_a_large_one() -> None:
+    label_map = LabelMap({-9999: VOID, 0: 1, 65535: 0})
+    known = np.array([[0, 65535]], np.uint16)
+    assert label_map(RawLabel(known), FILE).tolist() == [[1, 0]]
+    with pytest.raises(ValueError, match=r"got 55537 \(1 pixel\)"):
+        label_map(RawLabel(np.array([[0, 65536 - 9999]], np.uint16)), FILE)
+
+
+def test_numbers_beyond_16_bits_have_classes() -> None:
+    label_map = LabelMap({1 << 16: 1, 0: 0})
+    label = RawLabel(np.array([[1 << 16, 0]], np.int64))
+    assert label_map(label, FILE).tolist() == [[1, 0]]
+
+
+def test_a_palette_with_black_first_is_read_by_its_indices() -> None:
+    label = with_palette([0, 1], (0, 0, 0), (255, 255, 255))
+    assert LabelMap({0: 0, 1: 1})(label, FILE).tolist() == [[0, 1]]
+
+
+def test_a_palette_of_one_gray_is_read_by_its_indices() -> None:
+    label = with_palette([0, 1], (7, 7, 7), (7, 7, 7))
+    assert LabelMap({0: 0, 1: 1, 7: 2})(label, FILE).tolist() == [[0, 1]]
+
+
+def test_the_color_of_class_0_at_another_index_is_an_error_among_unknown_colors() -> (
+    None
+):
+    label_map = LabelMap({0: 0, 1: 1, RED: 0, GREEN: 1})
+    with pytest.raises(ValueError, match="index 0 of color #080808"):
+        label_map(with_palette([0, 1], (8, 8, 8), R), FILE)
+
+
+@pytest.mark.parametrize(
+    ("colors", "indices"),
+    [
+        ((R, G), False),
+        ((G, R), True),  # colors and indices stand for the same classes
+        (((9, 9, 9), (8, 8, 8)), True),
+    ],
+)
+def test_a_file_tells_whether_it_is_read_by_its_indices(
+    colors: tuple[tuple[int, int, int], ...], indices: bool
+) -> None:
+    label_map = LabelMap({0: 0, 1: 1, 2: 2, RED: 1, GREEN: 0})
+    codes = with_palette([0], *colors).codes
+    assert codes is not None
+    assert label_map.uses_indices(codes[:2]) is indices
+    others = [3, RED, *few_bits_values(1)[:2].tolist()]
+    assert label_map.uses_indices(np.array([*codes[:2], *others])) is indices
+    assert label_map.uses_indices(np.array(others)) is False
+
+
+def test_values_of_a_palette_file_are_counted_by_their_codes() -> None:
+    label = with_palette([0, 2, 2], R, G, B)
+    found, counts = count_values(label)
+    assert label.codes is not None
+    assert found.tolist() == label.codes[[0, 2]].tolist()
+    assert counts.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("channel", ["red", "green", "blue"])
+def test_a_channel_that_differs_alone_is_named(channel: str) -> None:
+    index = ["red", "green", "blue"].index(channel)
+    colors = np.full((4, 3), 255)
+    colors[:, index] = [0, 1, 2, 255]
+    values = np.array([color_value(*color) for color in colors.tolist()])
+    assert f"in the {channel} channel" in channel_hint(values)
+    assert channel_hint(values[:1]) == ""
+    assert channel_hint(np.array([*values, color_value(9, 9, 9)])) == ""
+    assert channel_hint(np.array([0, 1])) == ""
+
+
+def test_known_values_are_shown_as_ranges_and_then_as_colors() -> None:
+    label_map = LabelMap({-3: 0, -2: 0, 5: 1, 7: 1, 8: 1, RED: 0, GREEN: 1})
+    values, counts = np.array([4, 5, 6]), np.array([1, 2, 0])
+    assert label_map.fault(values, counts, path=FILE) == (
+        "a label must hold values of -3 to -2, 5, 7 to 8, #00ff00, #ff0000, got 4 (1"
+        " pixel) in labels/x.png; correct the file, or give num_classes, palette or"
+        " label_map"
+    )

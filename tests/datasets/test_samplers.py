@@ -1,8 +1,11 @@
 from collections import Counter
 
 import pytest
+import torch
+from torch.utils.data import DistributedSampler
 
 from lightning_classmix.datasets.samplers import UnpaddedDistributedSampler
+from lightning_classmix.ops import derive_seed
 from tests.tiny import IndexDataset, shuffle_sampler
 
 
@@ -60,3 +63,35 @@ def test_ranks_evaluate_every_item_once_in_order(count: int, ranks: int) -> None
 def test_fewer_items_than_ranks_are_refused() -> None:
     with pytest.raises(ValueError, match="an image for each of 3 devices, got 2"):
         UnpaddedDistributedSampler(IndexDataset(2), num_replicas=3, rank=0)
+
+
+def test_items_before_the_start_are_skipped() -> None:
+    sampler = shuffle_sampler(4, 9, epoch=2)
+    whole = list(sampler)
+    sampler.start = 7
+    assert list(sampler) == whole[7:]
+    assert len(sampler) == 9
+
+
+def test_every_pass_of_every_rank_is_a_permutation_of_its_own_seed() -> None:
+    for rank in (0, 1):
+        for index, number in shuffle_sampler(5, 20, seed=3, num_replicas=2, rank=rank):
+            generator = torch.Generator().manual_seed(derive_seed(3, number))
+            assert index in torch.randperm(5, generator=generator)
+    generator = torch.Generator().manual_seed(derive_seed(3, 0))
+    expected = torch.randperm(5, generator=generator).tolist()
+    assert [index for index, _ in shuffle_sampler(5, 5, seed=3)] == expected
+
+
+def test_lightning_replaces_none_of_the_samplers() -> None:
+    samplers = [shuffle_sampler(3, 3)]
+    samplers.append(
+        UnpaddedDistributedSampler(IndexDataset(3), num_replicas=1, rank=0)  # type: ignore[arg-type]
+    )
+    assert all(isinstance(each, DistributedSampler) for each in samplers)
+
+
+def test_every_rank_needs_an_item() -> None:
+    with pytest.raises(ValueError, match="an image for each of 2 devices, got 1"):
+        UnpaddedDistributedSampler(IndexDataset(1), num_replicas=2, rank=1)
+    UnpaddedDistributedSampler(IndexDataset(2), num_replicas=2, rank=1)

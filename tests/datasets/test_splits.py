@@ -1,13 +1,17 @@
+import io
 import os
 from pathlib import Path
 
 import pytest
 
 from lightning_classmix.datasets.splits import (
+    SPLIT_FILE,
+    check_resumed_split,
     named_splits,
     published_split,
     read_split,
     training_names,
+    write_split,
 )
 
 SHARED = Path(__file__).parents[3] / "shared" / "splits"
@@ -235,3 +239,65 @@ def test_a_named_split_is_found_in_images_in_folders(ending: str) -> None:
     assert [names[index].split("/")[1] for index in order] == [
         f"{name}{ending}" for name in expected
     ]
+
+
+def test_a_split_that_was_written_is_read_again(tmp_path: Path) -> None:
+    names = [*NAMES, os.fsdecode(b"caf\xe9"), "Straße"]
+    path = tmp_path / "runs/a" / SPLIT_FILE
+    for order in ([6, 2, 7, 0], [8, 1]):
+        write_split(path, (names[index] for index in order))
+        assert read_split(str(path), names) == order
+    assert path.read_bytes() == "Straße\na/y\n".encode()
+    assert path.name == "split.txt"
+
+
+def test_a_split_file_is_utf8_under_every_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What ``open`` takes if no encoding is given.
+    monkeypatch.setattr(io, "text_encoding", lambda given, *_: given or "latin-1")
+    path = tmp_path / SPLIT_FILE
+    write_split(path, ["Straße"])
+    assert path.read_bytes() == "Straße\n".encode()
+    assert read_split(str(path), ["other", "Straße"]) == [1]
+
+
+def test_names_in_two_unicode_forms_are_the_same(tmp_path: Path) -> None:
+    assert chosen(tmp_path, "cafe\u0301.png", names=["other", "caf\u00e9"]) == [
+        "caf\u00e9"
+    ]
+
+
+def test_a_resumed_run_has_the_labeled_images_that_it_began_with() -> None:
+    check_resumed_split(["a", "cafe\u0301"], ["caf\u00e9", "a"])
+    message = (
+        r"got 3 for 2, of which 1 are the same \(b is not\); give the same labeled,"
+        r" seed and split, or that run's split\.txt as split$"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_resumed_split(["a", "b"], iter(["c", "a", "d"]))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".JPG", ".TiFf", ".webp"])
+def test_suffixes_are_found_in_either_case(tmp_path: Path, suffix: str) -> None:
+    assert chosen(tmp_path, f"c d/photo (2){suffix}") == ["c d/photo (2)"]
+    assert chosen(tmp_path, f"c d/photo (2){suffix} z.png") == ["c d/photo (2)"]
+
+
+def test_a_full_name_goes_before_an_end_and_an_end_before_nothing(
+    tmp_path: Path,
+) -> None:
+    names = ["x", "a/x", "b/y_leftImg8bit"]
+    assert chosen(tmp_path, "x", "a/x", "y", names=names) == names
+
+
+def test_names_of_images_are_longer_than_one_folder(tmp_path: Path) -> None:
+    names = ["a/b/x", "a/c/x", "c/x"]
+    lines = ("/data/a/c/x.png", "a/b/x.png")
+    assert chosen(tmp_path, *lines, names=names) == ["a/c/x", "a/b/x"]
+
+
+def test_an_index_is_at_most_the_number_of_images(tmp_path: Path) -> None:
+    assert chosen(tmp_path, "6", "0") == [NAMES[6], NAMES[0]]
+    with pytest.raises(ValueError, match=r"got 1 others in .*, such as 7$"):
+        chosen(tmp_path, "6", "7")

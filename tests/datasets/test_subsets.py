@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,9 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from lightning_classmix.datasets.image_files import Files, ImageFiles
+from lightning_classmix.datasets.label_map import LabelMap
 from lightning_classmix.datasets.subsets import (
     choose_labeled,
     covering_order,
+    divide_images,
     subset_size,
 )
 
@@ -86,3 +91,63 @@ def test_chosen_images_are_the_first_of_the_covering_order(
     chosen = choose_labeled(present, labeled, seed=seed)
     assert len(chosen) == subset_size(labeled, len(present))
     assert chosen == covering_order(present, seed=seed)[: len(chosen)]
+
+
+def slow_order(present: NDArray[np.bool_], seed: int) -> list[int]:
+    """Return the covering order by sets of classes."""
+    rest: list[int] = [*np.random.default_rng(seed).permutation(len(present))]
+    classes = [{*np.flatnonzero(row).tolist()} for row in present]
+    covered: set[int] = set()
+    order = []
+    while any(classes[index] - covered for index in rest):
+        best = max(rest, key=lambda index: len(classes[index] - covered))
+        rest.remove(best)
+        order.append(best)
+        covered |= classes[best]
+    return order + rest
+
+
+@given(
+    arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 6))), st.integers(0, 9)
+)
+def test_the_order_is_that_of_the_slow_loop(
+    present: NDArray[np.bool_], seed: int
+) -> None:
+    assert covering_order(present, seed=seed) == slow_order(present, seed)
+
+
+def pool(count: int, folder: str = "l") -> ImageFiles:
+    images = [f"/d/{folder}/{index}.png" for index in range(count)]
+    labels = [f"/d/labels/{index}.png" for index in range(count)]
+    return ImageFiles(images, labels, channels=1, root=Path("/d"))
+
+
+def test_images_that_lose_their_labels_come_before_the_unlabeled_ones() -> None:
+    more = ImageFiles(["/d/u/0.png", "/d/u/1.png"], channels=1, root=Path("/d"))
+    label_map = LabelMap({0: 0})
+    files = Files(pool(4), unlabeled=more)
+    labeled, unlabeled = divide_images(files, [2, 0], label_map, Path("/d"))
+    assert unlabeled is not None
+    assert labeled.names() == ["l/2", "l/0"]
+    assert labeled.label_map is label_map
+    assert labeled.labels is not None
+    assert [path.name for path in labeled.labels] == ["2.png", "0.png"]
+    assert unlabeled.names() == ["l/1", "l/3", "u/0", "u/1"]
+    assert (unlabeled.labels, unlabeled.channels) == (None, 1)
+    assert unlabeled.root == Path("/d")
+
+
+@pytest.mark.parametrize(("kept", "left"), [(5, 0), (4, 1), (3, 2)])
+def test_a_single_unlabeled_image_is_left_out_with_a_warning(
+    kept: int, left: int
+) -> None:
+    def divide() -> list[str]:
+        files = Files(pool(5))
+        _, rest = divide_images(files, range(kept), LabelMap({0: 0}), Path("/d"))
+        return [] if rest is None else rest.names()
+
+    if left == 1:
+        with pytest.warns(UserWarning, match=r"^/d/l/4\.png is left out: a single"):
+            assert divide() == []
+    else:
+        assert divide() == ["l/3", "l/4"][2 - left :]

@@ -85,3 +85,36 @@ def test_a_network_that_cannot_be_copied_is_refused() -> None:
         ValueError, match=r"copy\.deepcopy copies, got an error: .*gener"
     ):
         module(network=network)
+
+
+def test_a_teacher_is_in_eval_mode_from_the_start_and_needs_no_gradient() -> None:
+    network = tiny.network().train()
+    for mode in ("eval", "train"):
+        teacher = Teacher(network, mode=mode)
+        assert not any(part.training for part in teacher.modules())
+        assert not any(value.requires_grad for value in teacher.parameters())
+    assert Teacher(network).mode == "eval"
+    assert all(part.training for part in network.modules())
+    assert all(value.requires_grad for value in network.parameters())
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_labeling_ends_in_eval_mode_after_an_error_too(mode: Any) -> None:
+    teacher = Teacher(tiny.network(), mode=mode)
+
+    def label() -> None:
+        with teacher.labeling():
+            assert teacher.network.training is (mode == "train")
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        label()
+    assert not any(part.training for part in teacher.modules())
+
+
+def test_train_returns_the_teacher_in_eval_mode() -> None:
+    teacher = Teacher(tiny.network())
+    assert teacher.train() is teacher
+    assert not any(part.training for part in teacher.modules())
+    image = torch.randn(2, 3, 4, 4)
+    assert torch.equal(teacher(image), teacher.network(image))

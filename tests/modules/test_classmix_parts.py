@@ -154,3 +154,20 @@ def test_the_parts_have_their_documented_shapes_and_dtypes(weighting: str) -> No
     assert torch.equal(pseudo.label == ops.VOID, ~valid)
     for confidence in (pseudo.confidence, mixed.confidence):
         assert 1 / tiny.CLASSES <= confidence.min() <= confidence.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labeled": {"image": torch.zeros(2, 3, 8, 8)}}, "label"),
+        ({"unlabeled": {}}, "image"),
+        ({"unlabeled": {"image": torch.zeros(1, 3, 8, 8)}}, "2 images"),
+        ({"unlabeled": {"image": torch.zeros(2, 1, 8, 8)}}, r"\(B, 3, H, W\)"),
+    ],
+)
+def test_both_parts_of_a_batch_are_checked(change: Any, message: str) -> None:
+    module().check_batch(tiny.batch())
+    with pytest.raises(ValueError, match=message):
+        module().check_batch(tiny.batch() | change)
+    with pytest.raises(ValueError, match="unlabeled"):
+        module().check_batch(tiny.batch()["labeled"])

@@ -99,19 +99,6 @@ def test_errors_name_a_missing_or_incompatible_weight_file(tmp_path: Path) -> No
         )
 
 
-def test_a_checkpoint_holds_the_class_paths_of_module_and_data(tmp_path: Path) -> None:
-    trainer = tiny.trainer(max_steps=1)
-    module = Supervised(tiny.CLASSES, network=tiny.network())
-    trainer.fit(module, tiny.data())
-    trainer.save_checkpoint(tmp_path / "a.ckpt")
-    saved = torch.load(tmp_path / "a.ckpt", weights_only=True)
-    assert saved["class_paths"] == {
-        "model": "lightning_classmix.modules.supervised.Supervised",
-        "data": "lightning_classmix.datamodules.semi_supervised"
-        ".SemiSupervisedDataModule",
-    }
-
-
 def test_weight_paths_are_saved_as_strings(tmp_path: Path) -> None:
     path = tmp_path / "none.pth"
     module = ClassMix(3, encoder="resnet18", encoder_weights=path, student_weights=path)

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, seed_everything
-from lightning.pytorch.callbacks import BackboneFinetuning
+from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_classmix import ClassMix, Supervised, ops
+from lightning_classmix import ClassMix, Supervised
 from lightning_classmix.modules.reproduction import Reproduction
 from tests import tiny
 
@@ -18,17 +17,6 @@ def module(**options: Any) -> Any:
     seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {"network": tiny.network(), "lr": 0.1}
     return Supervised(tiny.CLASSES, **defaults | options)
-
-
-class WithEncoder(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-        self.head = nn.Conv2d(4, tiny.CLASSES, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.encoder(image))
-        return logits
 
 
 def test_training_raises_the_miou_of_separable_classes() -> None:
@@ -57,56 +45,10 @@ def test_unlabeled_images_do_not_change_the_loss() -> None:
     assert torch.equal(*losses)
 
 
-def groups(model: Supervised) -> list[dict[str, Any]]:
-    trainer = tiny.trainer(max_steps=1)
-    trainer.fit(model, tiny.data())
-    return trainer.optimizers[0].param_groups
-
-
-def test_encoder_and_head_have_own_learning_rates_and_norms_no_weight_decay() -> None:
-    model = module(
-        network=WithEncoder(), lr=0.1, encoder_lr_factor=0.5, weight_decay=0.25
-    )
-    settings = {
-        name: (group["initial_lr"], group["weight_decay"])
-        for group in groups(model)
-        for name, parameter in model.student.network.named_parameters()
-        if any(parameter is member for member in group["params"])
-    }
-    assert settings == {
-        "encoder.0.weight": (0.05, 0.25),
-        "encoder.0.bias": (0.05, 0.0),
-        "encoder.1.weight": (0.05, 0.0),
-        "encoder.1.bias": (0.05, 0.0),
-        "head.weight": (0.1, 0.25),
-        "head.bias": (0.1, 0.0),
-    }
-
-
-def test_the_blocks_of_an_encoder_have_decreasing_learning_rates() -> None:
-    model = module(
-        network=WithEncoder(), lr=0.8, encoder_lr_factor=0.5, encoder_layer_decay=0.5
-    )
-    rates = {
-        name: group["initial_lr"]
-        for group in groups(model)
-        for name, parameter in model.student.network.named_parameters()
-        if any(parameter is member for member in group["params"])
-    }
-    assert rates == {
-        "encoder.0.weight": 0.2,
-        "encoder.0.bias": 0.2,
-        "encoder.1.weight": 0.4,
-        "encoder.1.bias": 0.4,
-        "head.weight": 0.8,
-        "head.bias": 0.8,
-    }
-
-
 @pytest.mark.filterwarnings("ignore:Found 3 module.s. in eval mode")
 @pytest.mark.parametrize("kind", [Supervised, ClassMix])
 def test_an_encoder_with_learning_rate_factor_zero_is_frozen(kind: type) -> None:
-    model: Any = kind(3, network=WithEncoder(), lr=0.1, encoder_lr_factor=0.0)
+    model: Any = kind(3, network=tiny.WithEncoder(), lr=0.1, encoder_lr_factor=0.0)
     start = {key: value.clone() for key, value in model.student.state_dict().items()}
     tiny.trainer(max_steps=3).fit(model, tiny.data())
     changed = {
@@ -139,13 +81,16 @@ def test_the_backbone_is_named_by_its_attribute(
     model = module(network=network, backbone="0", lr=0.1, encoder_lr_factor=0.5)
     assert model.backbone is network[0]
     with caplog.at_level("INFO"):
-        assert {group["initial_lr"] for group in groups(model)} == {0.05, 0.1}
+        trainer = tiny.trainer(max_steps=1)
+        trainer.fit(model, tiny.data())
+    groups = trainer.optimizers[0].param_groups
+    assert {group["initial_lr"] for group in groups} == {0.05, 0.1}
     assert "no backbone" not in caplog.text
     with pytest.raises(ValueError, match="backbone must be None without network="):
         Supervised(3, encoder_weights=None, backbone="encoder")
 
 
-class TwoHeads(WithEncoder):
+class TwoHeads(tiny.WithEncoder):
     def __init__(self) -> None:
         super().__init__()
         self.aux_head = nn.Conv2d(4, tiny.CLASSES, 1)
@@ -177,7 +122,7 @@ def test_an_auxiliary_head_is_trained_by_its_weight_or_frozen(weight: float) -> 
 
 def test_a_checkpoint_without_its_network_is_one_line(tmp_path: Path) -> None:
     trainer = tiny.trainer(max_steps=1)
-    trainer.fit(module(network=WithEncoder()), tiny.data())
+    trainer.fit(module(network=tiny.WithEncoder()), tiny.data())
     trainer.save_checkpoint(tmp_path / "run.ckpt")
     message = (
         r"^network must be the WithEncoder .*Supervised\.load_from_checkpoint\(.*$"
@@ -185,48 +130,7 @@ def test_a_checkpoint_without_its_network_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message) as error:
         Supervised.load_from_checkpoint(tmp_path / "run.ckpt", encoder="resnet18")
     assert "\n" not in str(error.value)
-    Supervised.load_from_checkpoint(tmp_path / "run.ckpt", network=WithEncoder())
-
-
-def test_decay_all_applies_weight_decay_to_norms_and_biases() -> None:
-    for decay_all, decays in ((False, {0.25, 0.0}), (True, {0.25})):
-        model = module(
-            weight_decay=0.25, reproduction=Reproduction(decay_all=decay_all)
-        )
-        assert {group["weight_decay"] for group in groups(model)} == decays
-
-
-def test_a_network_without_an_encoder_has_one_learning_rate() -> None:
-    assert {group["initial_lr"] for group in groups(module())} == {0.1}
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)]
-)
-def test_optimizer_is_chosen_by_name(name: str, kind: type) -> None:
-    trainer = tiny.trainer(max_steps=1)
-    trainer.fit(module(optimizer=name), tiny.data())
-    assert type(trainer.optimizers[0]) is kind
-    if name == "sgd":
-        assert trainer.optimizers[0].param_groups[0]["momentum"] == 0.9
-
-
-def test_the_learning_rate_follows_the_polynomial_at_every_step() -> None:
-    rates: list[float] = []
-
-    class RecordRate(Callback):
-        def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
-            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
-
-    options = {"max_steps": -1, "max_epochs": 2, "callbacks": [RecordRate()]}
-    tiny.trainer(**options).fit(module(), tiny.data())
-    assert rates == pytest.approx([0.1 * ops.poly(step, 10) for step in range(10)])
-
-
-def test_a_trainer_without_max_steps_and_max_epochs_is_refused() -> None:
-    trainer = tiny.trainer(max_steps=-1, max_epochs=-1)
-    with pytest.raises(ValueError, match="max_steps or max_epochs must be set"):
-        trainer.fit(module(), tiny.data())
+    Supervised.load_from_checkpoint(tmp_path / "run.ckpt", network=tiny.WithEncoder())
 
 
 def test_losses_are_logged_under_their_documented_names() -> None:
@@ -235,38 +139,11 @@ def test_losses_are_logged_under_their_documented_names() -> None:
     assert {"train_loss", "train_loss_labeled"} <= trainer.callback_metrics.keys()
 
 
-@pytest.mark.filterwarnings("ignore:The provided params to be frozen already exist")
-def test_backbone_finetuning_freezes_and_unfreezes_the_encoder() -> None:
-    model = module(network=WithEncoder())
-    weights: list[Tensor] = []
-
-    class RecordEncoder(Callback):
-        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            weights.append(pl_module.backbone[0].weight.detach().clone())
-
-    weights.append(model.backbone[0].weight.detach().clone())
-    finetuning = BackboneFinetuning(unfreeze_backbone_at_epoch=1, verbose=False)
-    options = {
-        "max_steps": -1,
-        "max_epochs": 3,
-        "callbacks": [finetuning, RecordEncoder()],
-    }
-    tiny.trainer(**options).fit(model, tiny.data())
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[1], weights[2])
-
-
 def test_the_default_encoder_lr_factor_depends_on_pretrained_weights() -> None:
-    assert module(network=WithEncoder()).encoder_lr_factor == 1.0
+    assert module(network=tiny.WithEncoder()).encoder_lr_factor == 1.0
     options: dict[str, Any] = {"model": "unet", "encoder": "resnet18"}
     assert Supervised(3, encoder_weights=None, **options).encoder_lr_factor == 1.0
     assert Supervised(3, **options).encoder_lr_factor == 0.1
-
-
-def test_a_fit_of_zero_steps_ends_without_error() -> None:
-    trainer = tiny.trainer(max_steps=0)
-    trainer.fit(module(), tiny.data())
-    assert trainer.global_step == 0
 
 
 @pytest.mark.parametrize(

@@ -161,3 +161,61 @@ def test_ema_update_refuses_lists_of_unequal_length(averages: int, values: int) 
     tensors: list[Tensor] = [torch.zeros(1), torch.zeros(1)]
     with pytest.raises(ValueError, match=r"argument 2 is (shorter|longer)"):
         ops.ema_update_(tensors[:averages], tensors[:values], decay=0.5)
+
+
+class OtherDevice(Tensor):
+    """A tensor on the CPU that reports another device, so that its code runs."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.75])
+def test_ema_update_on_another_device_is_that_on_the_cpu(decay: float) -> None:
+    torch.manual_seed(0)
+    past = [torch.randn(3, 2), torch.randn(4)]
+    new = [torch.randn(3, 2), torch.tensor([1.0, torch.nan, torch.inf, -torch.inf])]
+    expected = [average.clone() for average in past]
+    ops.ema_update_(expected, new, decay)
+    averages = [average.as_subclass(OtherDevice) for average in past]
+    ops.ema_update_(averages, new, decay)
+    for average, wanted in zip(past, expected, strict=True):
+        torch.testing.assert_close(average, wanted)
+
+
+@pytest.mark.parametrize("count", [2, 0])
+def test_ema_update_refuses_lists_of_different_lengths(count: int) -> None:
+    with pytest.raises(ValueError, match="argument 2 is"):
+        ops.ema_update_([torch.zeros(1)], [torch.zeros(1)] * count, 0.5)
+
+
+def test_ema_update_of_nothing_does_nothing() -> None:
+    ops.ema_update_([], [], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [((12,), [12]), ((13,), [12, 1]), ((5, 4), [3, 2]), ((2, 30), [1, 1])],
+)
+def test_a_large_tensor_is_averaged_in_blocks_of_at_most_the_block_size_or_one_row(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], rows: list[int]
+) -> None:
+    monkeypatch.setattr(ema, "_BLOCK", 12)
+    assert [len(block) for block in ema._blocks(torch.zeros(shape))] == rows
+
+
+def test_on_the_cpu_every_tensor_is_averaged_in_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+
+    def blocks(tensor: Tensor) -> list[Tensor]:
+        sizes.append(tensor.numel())
+        return [tensor]
+
+    monkeypatch.setattr(ema, "_blocks", blocks)
+    ops.ema_update_(
+        [torch.zeros(3), torch.zeros(4)], [torch.ones(3), torch.ones(4)], 0.5
+    )
+    assert sizes == [3, 3, 4, 4]

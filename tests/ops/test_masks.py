@@ -443,3 +443,34 @@ def test_cowmix_mask_refuses_standard_deviations_in_decreasing_order() -> None:
         ValueError, match=r"sigma must be in increasing order, got \(4.0, 2.0\)"
     ):
         ops.cowmix_mask((1, 8, 8), sigma=(4.0, 2.0))
+
+
+def test_cowmix_mask_has_standard_deviations_of_8_to_32_pixels_by_default() -> None:
+    shape = (4, 64, 64)
+    default = ops.cowmix_mask(shape, generator=seeded())
+    given = ops.cowmix_mask(shape, sigma=(8.0, 32.0), generator=seeded())
+    assert torch.equal(default, given)
+
+
+class NoCPU(torch.overrides.TorchFunctionMode):
+    """Refuse functions that make a tensor on the CPU."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = function(*args, **kwargs or {})
+        if isinstance(result, Tensor):
+            assert result.device.type != "cpu", function
+        return result
+
+
+@pytest.mark.parametrize("name", ["cutmix_mask", "cowmix_mask"])
+def test_a_mask_is_made_on_the_device_that_is_named(name: str) -> None:
+    # The device "meta" has shapes and no values, on every machine.
+    with NoCPU():
+        assert getattr(ops, name)((2, 5, 7), device="meta").device.type == "meta"
+
+
+def test_classmix_mask_is_made_on_the_device_of_the_label() -> None:
+    label = torch.zeros(2, 5, 7, dtype=torch.int64, device="meta")
+    assert ops.classmix_mask(label, 3, exclude=[1]).device.type == "meta"

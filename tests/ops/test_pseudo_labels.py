@@ -271,3 +271,62 @@ def test_pixel_weight_refuses_confidence_of_another_shape(
         ValueError, match=r"confidence must have shape \(B, H, W\), got"
     ):
         ops.pixel_weight(torch.ones(shape), "uniform")
+
+
+class OtherDevice(Tensor):
+    """A tensor on the CPU that reports another device, so that its code runs."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("place", ["cpu", "other device", "compiler"])
+def test_pseudo_label_is_the_same_on_every_device_and_under_the_compiler(
+    place: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 5 * torch.randn(2, 4, 3, 5, generator=generator).to(dtype)
+    logits[0, :, 0, 0] = torch.nan
+    if place == "other device":
+        logits = logits.as_subclass(OtherDevice)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: place == "compiler")
+    confidence, label = ops.pseudo_label(logits)
+    precise = torch.float64 if dtype == torch.float64 else torch.float32
+    expected = torch.softmax(logits.as_subclass(Tensor), 1, dtype=precise).max(1)
+    assert confidence.dtype == precise
+    torch.testing.assert_close(
+        confidence.as_subclass(Tensor), expected.values, equal_nan=True
+    )
+    assert torch.equal(label.as_subclass(Tensor), expected.indices)
+
+
+class SoftmaxSizes(torch.overrides.TorchFunctionMode):
+    """Note the number of pixels of each softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is Tensor.softmax:
+            self.sizes.append(args[0].shape[2:].numel())
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize(("block", "sizes"), [(24, [3] * 5), (1, [1] * 15)])
+def test_pseudo_label_on_the_cpu_keeps_blocks_of_logits_in_the_cache(
+    block: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pseudo_labels, "_BLOCK", block)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    with SoftmaxSizes() as mode:
+        ops.pseudo_label(torch.zeros(2, 4, 3, 5))
+    assert mode.sizes == sizes
+
+
+def test_confident_share_has_the_threshold_of_the_paper_by_default() -> None:
+    assert ops.confident_share(torch.tensor([[[0.968, 0.9679]]])) == 0.5

@@ -13,7 +13,9 @@ from lightning_classmix.ops.ranges import (
     Range,
     check_choice,
     check_classes,
+    check_known,
     check_ranges,
+    similar,
 )
 
 
@@ -131,3 +133,103 @@ def test_names_and_colors_that_do_not_fit_the_classes_are_refused(
     check_classes(2, None, None)
     with pytest.raises(ValueError, match=message):
         check_classes(2, class_names, palette)
+
+
+ALLOWED_AND_REFUSED: dict[str, tuple[list[float], list[float]]] = {
+    "accumulate_grad_batches": ([1], [0]),
+    "area": ([0.01, 0.99], [-0.1, 0, 1, 1.1]),
+    "aux_weight": ([0, 9], [-0.1]),
+    "batch_size": ([1], [0]),
+    "check_val_every_n_epoch": ([1], [0]),
+    "class_weights": ([0, 9], [-0.1]),
+    "crop": ([2], [1]),
+    "decay": ([0, 0.999], [-0.1, 1, 1.1]),
+    "encoder_layer_decay": ([0.01, 1], [-0.1, 0, 1.1]),
+    "encoder_lr_factor": ([0, 9], [-0.1]),
+    "gradient_clip_val": ([0, 9], [-0.1]),
+    "in_channels": ([1], [0]),
+    "jitter": ([0, 1], [-0.1, 1.1]),
+    "jobs": ([1], [0]),
+    "labeled_only_steps": ([0], [-1]),
+    "log_every_n_steps": ([0], [-1]),
+    "lr": ([0, 9], [-0.1]),
+    "mean": ([0, 1], [-0.1, 1.1]),
+    "num_classes": ([2, 255], [1, 256]),
+    "num_workers": ([0], [-1]),
+    "pad_to": ([1], [0]),
+    "ramp_steps": ([0], [-1]),
+    "scale": ([0.01, 1, 9], [-1, 0]),
+    "seed": ([0, 2**32 - 1], [-1, 2**32]),
+    "seed_everything": ([0, 2**32 - 1], [-1, 2**32]),
+    "share": ([0.01, 0.99], [-0.1, 0, 1, 1.1]),
+    "sigma": ([0.01, 1, 99], [-1, 0]),
+    "size": ([2, 32767], [1, 32768]),
+    "std": ([0.01, 1], [-1, 0, 1.1]),
+    "steps": ([1], [0]),
+    "steps_per_epoch": ([1], [0]),
+    "threads": ([1], [0]),
+    "threshold": ([0, 1], [-0.1, 1.1]),
+    "unlabeled_batch_size": ([2], [1]),
+    "unlabeled_weight": ([0, 9], [-0.1]),
+    "val_batch_size": ([1], [0]),
+    "val_check_interval": ([0.01, 1, 9], [-1, 0]),
+    "weight_decay": ([0, 9], [-0.1]),
+    "window": ([1], [0]),
+}
+
+
+def test_every_range_ends_where_the_documentation_says() -> None:
+    assert RANGES.keys() == ALLOWED_AND_REFUSED.keys()
+    for name, (allowed, refused) in ALLOWED_AND_REFUSED.items():
+        assert all(RANGES[name].holds(value) for value in allowed), name
+        assert not any(RANGES[name].holds(value) for value in refused), name
+
+
+def test_ranges_that_surprise_have_a_reason() -> None:
+    reasons = {name: each.reason for name, each in RANGES.items() if each.reason}
+    assert reasons.keys() == {"crop", "mean", "std", "unlabeled_batch_size"}
+    assert len({*reasons.values()}) == 4
+
+
+def test_whole_numbers_of_a_range_are_written_in_full() -> None:
+    assert str(RANGES["seed"]) == "in [0, 4294967295]"
+    assert str(Range(4294967295)) == "at least 4294967295"
+
+
+def test_an_unknown_name_is_answered_with_up_to_five_similar_names() -> None:
+    known = [f"resnet{depth}" for depth in (101, 18, 34, 50, 152, 10)]
+    check_known("encoder", "resnet18", iter(known))
+    message = (
+        r"^encoder must be known, got 'resnet'; did you mean resnet50, resnet34,"
+        r" resnet18, resnet10, resnet152\?$"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_known("encoder", "resnet", iter(known))
+
+
+def test_a_name_unlike_all_others_is_answered_with_the_first_five() -> None:
+    with pytest.raises(ValueError, match=r"did you mean a, b, c, d, e\?$"):
+        check_known("encoder", "xyz", "fbaedc")
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "end"),
+    [
+        ("clasmix", ["classmix", "none"], "; did you mean classmix?"),
+        ("abcd", ["abxy"], "; did you mean abxy?"),  # half of it is alike
+        ("abcd", ["axyz"], ""),
+        ("abcd", ["abcd"], ""),
+        ("abcd", ["abcd", "abce", "abcf"], "; did you mean abcf, abce?"),
+    ],
+)
+def test_similar_names_end_an_error_message(
+    name: str, names: list[str], end: str
+) -> None:
+    assert similar(name, names) == end
+
+
+def test_colors_and_names_at_the_ends_of_their_ranges_pass() -> None:
+    check_classes(1, [7], [(0, 255, 0)])  # type: ignore[list-item]
+    for color in ((0, -1, 0), (0, 0, 0, 0)):
+        with pytest.raises(ValueError, match="palette must hold colors of 3 values"):
+            check_classes(1, None, [color])

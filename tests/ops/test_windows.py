@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import pytest
@@ -15,6 +16,10 @@ def test_windows_cover_a_side_and_end_at_its_border(length: int, window: int) ->
     covered = {start + i for start in starts for i in range(min(window, length))}
     assert covered == set(range(length))
     assert starts == sorted(set(starts))
+    stride = max(1, window * 2 // 3)
+    steps = [after - before for before, after in itertools.pairwise(starts)]
+    assert all(step == stride for step in steps[:-1])
+    assert all(0 < step <= stride for step in steps)
 
 
 def test_neighboring_windows_overlap_by_a_third() -> None:
@@ -126,12 +131,14 @@ def test_averages_are_in_at_least_float32(
     given: torch.dtype, returned: torch.dtype
 ) -> None:
     image = torch.randn(1, 3, 4, 4, dtype=given)
-    flipped = ops.flip_average(torch.neg, image)
-    assert flipped.dtype == ops.sliding_window(torch.neg, image, (3, 3)).dtype
-    assert flipped.dtype == returned
     # An average in half precision would be off by 1e-3.
     expected = (-image).to(returned).softmax(1)
-    torch.testing.assert_close(flipped.softmax(1), expected)
+    for logits in (
+        ops.flip_average(torch.neg, image),
+        ops.sliding_window(torch.neg, image, (3, 3)),
+    ):
+        assert logits.dtype == returned
+        torch.testing.assert_close(logits.softmax(1), expected)
 
 
 def test_a_certain_network_gives_finite_logits_with_the_mirror_image() -> None:
