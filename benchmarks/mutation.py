@@ -50,9 +50,9 @@ FILES = (
     "datasets/subsets.py",
     "datasets/splits.py",
     "datamodules/loaders.py",
-    "datasets/label_map.py",
-    "datasets/labelmap_txt.py",
-    "datasets/raw_values.py",
+    "datasets/labels/label_map.py",
+    "datasets/labels/labelmap_txt.py",
+    "datasets/labels/raw_values.py",
     "metrics.py",
 )
 WARNINGS = {"rank_zero_warn", "warn", "filterwarnings"}

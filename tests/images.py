@@ -11,7 +11,7 @@ from PIL import Image
 
 from lightning_classmix import FolderDataModule
 from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.datasets.labels.label_map import LabelMap
 
 COLORS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
 CITY_IMAGES = (

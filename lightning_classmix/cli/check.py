@@ -14,9 +14,12 @@ from rich.table import Table
 
 from lightning_classmix.cli.console import printable
 from lightning_classmix.datamodules.files import FileDataModule
-from lightning_classmix.datasets.class_statistics import ClassStatistics
-from lightning_classmix.datasets.file_records import FileRecord
-from lightning_classmix.datasets.inspection import Inspection, inspect_dataset
+from lightning_classmix.datasets.inspection.class_statistics import ClassStatistics
+from lightning_classmix.datasets.inspection.file_records import FileRecord
+from lightning_classmix.datasets.inspection.inspect_dataset import (
+    Inspection,
+    inspect_dataset,
+)
 
 _FEW = 2  # classes per image with which ClassMix gains little
 _SIZES = 5  # sizes listed in a line

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from lightning_classmix.datamodules.files import FileDataModule
+from lightning_classmix.datasets.folders.name_rules import FolderPair
+from lightning_classmix.datasets.folders.pairing import pair_up
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import list_images
-from lightning_classmix.datasets.name_rules import FolderPair
-from lightning_classmix.datasets.pairing import pair_up
 from lightning_classmix.ops import VOID
 
 CLASS_NAMES = (

@@ -9,17 +9,17 @@ from typing import Any, ClassVar, Literal
 
 from lightning_classmix.datamodules.hyperparameters import save_arguments
 from lightning_classmix.datamodules.semi_supervised import SemiSupervisedDataModule
-from lightning_classmix.datasets.class_info import ClassTable
-from lightning_classmix.datasets.file_checks import check_first_files
+from lightning_classmix.datasets.folders.pairing import images_in, without_labels
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, raise_faults
-from lightning_classmix.datasets.label_counts import (
+from lightning_classmix.datasets.inspection.file_checks import check_first_files
+from lightning_classmix.datasets.inspection.label_counts import (
     LabelCounts,
     LazyLabelCounts,
     classes_present,
 )
-from lightning_classmix.datasets.label_map import LabelMap
-from lightning_classmix.datasets.pairing import images_in, without_labels
+from lightning_classmix.datasets.labels.class_info import ClassTable
+from lightning_classmix.datasets.labels.label_map import LabelMap
 from lightning_classmix.datasets.preprocessing import fit_normalization
 from lightning_classmix.datasets.splits import (
     SPLIT_FILE,

@@ -8,14 +8,18 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_classmix.datamodules.files import FileDataModule
-from lightning_classmix.datasets.class_files import CLASSES_FILE, find_classes
-from lightning_classmix.datasets.class_inference import LabelValues
-from lightning_classmix.datasets.class_info import Classes, ClassTable
-from lightning_classmix.datasets.folder_layout import folder_files
+from lightning_classmix.datasets.folders.folder_layout import folder_files
 from lightning_classmix.datasets.image_files import Files
-from lightning_classmix.datasets.label_counts import LabelCounts
-from lightning_classmix.datasets.label_map import LabelMap, check_classes
-from lightning_classmix.datasets.raw_values import color_value, is_color, raw_value
+from lightning_classmix.datasets.inspection.class_inference import LabelValues
+from lightning_classmix.datasets.inspection.label_counts import LabelCounts
+from lightning_classmix.datasets.labels.class_files import CLASSES_FILE, find_classes
+from lightning_classmix.datasets.labels.class_info import Classes, ClassTable
+from lightning_classmix.datasets.labels.label_map import LabelMap, check_classes
+from lightning_classmix.datasets.labels.raw_values import (
+    color_value,
+    is_color,
+    raw_value,
+)
 from lightning_classmix.ops import VOID
 
 

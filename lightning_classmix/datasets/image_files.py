@@ -9,8 +9,8 @@ from torch.utils.data import Dataset
 
 from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, stem
 from lightning_classmix.datasets.image_reading import read_image
-from lightning_classmix.datasets.label_map import LabelMap
-from lightning_classmix.datasets.label_reading import RawLabel, read_label
+from lightning_classmix.datasets.labels.label_map import LabelMap
+from lightning_classmix.datasets.labels.label_reading import RawLabel, read_label
 from lightning_classmix.datasets.paths import Paths
 
 

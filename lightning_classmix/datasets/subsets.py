@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
 from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.datasets.labels.label_map import LabelMap
 from lightning_classmix.datasets.paths import Paths
 
 

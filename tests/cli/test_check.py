@@ -9,7 +9,7 @@ from PIL import Image
 
 from lightning_classmix import CamVidDataModule, FolderDataModule
 from lightning_classmix.cli.check import check, masks
-from lightning_classmix.datasets.label_reading import read_label
+from lightning_classmix.datasets.labels.label_reading import read_label
 from tests.images import make_camvid, make_folder, save_pair
 
 

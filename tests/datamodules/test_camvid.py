@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lightning_classmix import CamVidDataModule, ops
-from lightning_classmix.datasets.label_counts import count_labels
+from lightning_classmix.datasets.inspection.label_counts import count_labels
 from tests.images import make_camvid
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "camvid"

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
-from lightning_classmix.datasets.label_reading import read_label
+from lightning_classmix.datasets.labels.label_reading import read_label
 from tests.images import image_names, make_folder, save_pair, setup_folder
 
 
@@ -144,7 +144,9 @@ def test_the_first_unlabeled_images_are_read_before_training(tmp_path: Path) -> 
 def test_a_broken_unlabeled_image_is_named_when_it_is_loaded(
     tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightning_classmix.datasets.file_checks.CHECKED_UNLABELED", 2)
+    monkeypatch.setattr(
+        "lightning_classmix.datasets.inspection.file_checks.CHECKED_UNLABELED", 2
+    )
     root = make_folder(tmp_path)
     (root / "unlabeled/u2.png").write_bytes(b"no image")
     data = setup_folder(root, num_workers=workers, unlabeled_batch_size=5)
@@ -253,7 +255,7 @@ def test_images_of_every_suffix_are_trained_on(tmp_path: Path, suffix: str) -> N
 def test_a_broken_label_found_while_counting_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightning_classmix.datasets.file_checks.CHECKED", 1)
+    monkeypatch.setattr("lightning_classmix.datasets.inspection.file_checks.CHECKED", 1)
     root = make_folder(tmp_path)
     (root / "val/labels/v1.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"val/labels/v1\.png"):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lightning_classmix import FolderDataModule
-from lightning_classmix.datasets.label_reading import read_label
+from lightning_classmix.datasets.labels.label_reading import read_label
 from tests.images import make_folder, save_pair, setup_folder, write_png
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightning_classmix.datasets.label_reading import read_label
+from lightning_classmix.datasets.labels.label_reading import read_label
 from tests.images import image_names, make_folder, save_pair, setup_folder
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.datasets.labels.label_map import LabelMap
 from tests.images import save_pair
 
 

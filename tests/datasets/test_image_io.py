@@ -14,7 +14,7 @@ from lightning_classmix.datasets.image_io import (
     stem,
 )
 from lightning_classmix.datasets.image_reading import read_image
-from lightning_classmix.datasets.label_reading import read_label
+from lightning_classmix.datasets.labels.label_reading import read_label
 from tests.images import save_pair, write_png
 
 RAMP = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)

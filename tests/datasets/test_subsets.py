@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.datasets.labels.label_map import LabelMap
 from lightning_classmix.datasets.subsets import (
     choose_labeled,
     covering_order,

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lightning_classmix.checkpoints import read_checkpoint
-from lightning_classmix.datasets.class_info import read_classes
+from lightning_classmix.datasets.folders.pairing import read_list
 from lightning_classmix.datasets.image_reading import read_image
-from lightning_classmix.datasets.label_reading import read_label
-from lightning_classmix.datasets.pairing import read_list
+from lightning_classmix.datasets.labels.class_info import read_classes
+from lightning_classmix.datasets.labels.label_reading import read_label
 from lightning_classmix.datasets.splits import read_split
 
 bounded = settings(

@@ -15,7 +15,7 @@ from lightning_classmix.datasets.importers.annotations import (
     Part,
 )
 from lightning_classmix.datasets.importers.image_finder import ImageFinder
-from lightning_classmix.datasets.labelmap_txt import (
+from lightning_classmix.datasets.labels.labelmap_txt import (
     BORDER,
     LABELMAP_FILE,
     read_labelmap,

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.image_io import list_images, stem
-from lightning_classmix.datasets.layouts import find_layout, find_part
-from lightning_classmix.datasets.name_rules import FolderPair
-from lightning_classmix.datasets.pairing import pair_up, read_list
-from lightning_classmix.datasets.same_files import (
+from lightning_classmix.datasets.folders.layouts import find_layout, find_part
+from lightning_classmix.datasets.folders.name_rules import FolderPair
+from lightning_classmix.datasets.folders.pairing import pair_up, read_list
+from lightning_classmix.datasets.folders.same_files import (
     repetition_warnings,
     shared_images,
 )
+from lightning_classmix.datasets.image_files import Files, ImageFiles
+from lightning_classmix.datasets.image_io import list_images, stem
 
 _FIFTH = 5
 VOC_IMAGES = "JPEGImages"

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_classmix.datasets.raw_values import (
+from lightning_classmix.datasets.labels.raw_values import (
     COLOR,
     FEW_BITS,
     INDEXED,

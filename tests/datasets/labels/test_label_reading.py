@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from lightning_classmix.datasets.image_io import LABEL_SUFFIXES
-from lightning_classmix.datasets.label_reading import read_label
-from lightning_classmix.datasets.raw_values import COLOR, format_value
+from lightning_classmix.datasets.labels.label_reading import read_label
+from lightning_classmix.datasets.labels.raw_values import COLOR, format_value
 from tests.images import write_png
 
 RAMP = np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4)

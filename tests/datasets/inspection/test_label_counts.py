@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.label_counts import count_labels, stack_counts
-from lightning_classmix.datasets.label_map import count_values
-from lightning_classmix.datasets.label_reading import RawLabel
-from lightning_classmix.datasets.raw_values import color_value
+from lightning_classmix.datasets.inspection.label_counts import (
+    count_labels,
+    stack_counts,
+)
+from lightning_classmix.datasets.labels.label_map import count_values
+from lightning_classmix.datasets.labels.label_reading import RawLabel
+from lightning_classmix.datasets.labels.raw_values import color_value
 from tests.images import save_files
 
 

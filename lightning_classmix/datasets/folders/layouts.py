@@ -8,13 +8,13 @@ from typing import NamedTuple, NoReturn
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
-from lightning_classmix.datasets.name_rules import (
+from lightning_classmix.datasets.folders.name_rules import (
     SPLITS,
     UNLABELED,
     FolderPair,
     compare_names,
 )
+from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
 
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _LABEL_FOLDERS = (

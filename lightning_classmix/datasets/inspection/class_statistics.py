@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_classmix.datasets.file_records import FileRecord
-from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.datasets.inspection.file_records import FileRecord
+from lightning_classmix.datasets.labels.label_map import LabelMap
 from lightning_classmix.ops import VOID
 
 

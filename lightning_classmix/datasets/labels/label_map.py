@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_classmix.datasets.label_reading import RawLabel
-from lightning_classmix.datasets.raw_values import (
+from lightning_classmix.datasets.labels.label_reading import RawLabel
+from lightning_classmix.datasets.labels.raw_values import (
     FEW_BITS,
     INDEXED,
     color_of,

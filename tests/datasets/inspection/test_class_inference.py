@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightning_classmix.datasets.class_inference import LabelValues
 from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.label_counts import count_labels
+from lightning_classmix.datasets.inspection.class_inference import LabelValues
+from lightning_classmix.datasets.inspection.label_counts import count_labels
 
 
 def valued(root: Path, *labels: list[int], **options: Any) -> LabelValues:

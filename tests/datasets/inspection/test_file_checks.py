@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lightning_classmix.datasets import file_checks
-from lightning_classmix.datasets.file_checks import check_first_files
-from lightning_classmix.datasets.label_map import LabelMap
+from lightning_classmix.datasets.inspection import file_checks
+from lightning_classmix.datasets.inspection.file_checks import check_first_files
+from lightning_classmix.datasets.labels.label_map import LabelMap
 from lightning_classmix.ops import VOID
 from tests.images import save_files
 

@@ -12,7 +12,11 @@ from lightning_classmix.datasets.image_io import (
     open_image,
     png_header,
 )
-from lightning_classmix.datasets.raw_values import COLOR, few_bits_values, index_values
+from lightning_classmix.datasets.labels.raw_values import (
+    COLOR,
+    few_bits_values,
+    index_values,
+)
 
 
 class RawLabel(NamedTuple):

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
-from lightning_classmix.datasets.label_counts import LabelCounts, stack_counts
-from lightning_classmix.datasets.label_map import channel_hint
-from lightning_classmix.datasets.raw_values import (
+from lightning_classmix.datasets.inspection.label_counts import (
+    LabelCounts,
+    stack_counts,
+)
+from lightning_classmix.datasets.labels.label_map import channel_hint
+from lightning_classmix.datasets.labels.raw_values import (
     COLOR,
     FEW_BITS,
     format_value,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_classmix.datasets.labelmap_txt import BORDER, read_labelmap
+from lightning_classmix.datasets.labels.labelmap_txt import BORDER, read_labelmap
 
 
 def written(tmp_path: Path, *lines: str) -> Path:

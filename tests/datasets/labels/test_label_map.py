@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lightning_classmix.datasets.label_map import (
+from lightning_classmix.datasets.labels.label_map import (
     LabelMap,
     channel_hint,
     check_classes,
     count_values,
 )
-from lightning_classmix.datasets.label_reading import RawLabel
-from lightning_classmix.datasets.raw_values import (
+from lightning_classmix.datasets.labels.label_reading import RawLabel
+from lightning_classmix.datasets.labels.raw_values import (
     COLOR,
     color_value,
     few_bits_values,

@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from lightning_classmix.datasets.folders.list_reading import find_files, read_rows
+from lightning_classmix.datasets.folders.name_rules import FolderPair
+from lightning_classmix.datasets.folders.same_files import repeated_files
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import (
     LABEL_SUFFIXES,
@@ -12,10 +15,7 @@ from lightning_classmix.datasets.image_io import (
     raise_faults,
     stem,
 )
-from lightning_classmix.datasets.list_reading import find_files, read_rows
-from lightning_classmix.datasets.name_rules import FolderPair
 from lightning_classmix.datasets.paths import Paths
-from lightning_classmix.datasets.same_files import repeated_files
 
 
 def pair_up(images: Paths, pair: FolderPair) -> tuple[ImageFiles, list[str]]:

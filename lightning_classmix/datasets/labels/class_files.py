@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from lightning_classmix.datasets.class_info import Classes, read_classes
-from lightning_classmix.datasets.labelmap_txt import (
+from lightning_classmix.datasets.labels.class_info import Classes, read_classes
+from lightning_classmix.datasets.labels.labelmap_txt import (
     BORDER,
     LABELMAP_FILE,
     read_labelmap,

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_reading import file_channels
-from lightning_classmix.datasets.label_counts import LabelCounts, stack_counts
-from lightning_classmix.datasets.label_map import count_values
+from lightning_classmix.datasets.inspection.label_counts import (
+    LabelCounts,
+    stack_counts,
+)
+from lightning_classmix.datasets.labels.label_map import count_values
 from lightning_classmix.datasets.parallel import parallel_map
 from lightning_classmix.datasets.pixel_range import check_pixel_range
 

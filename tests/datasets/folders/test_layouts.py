@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from lightning_classmix import FolderDataModule
-from lightning_classmix.datasets.class_files import find_classes
-from lightning_classmix.datasets.folder_layout import folder_files
+from lightning_classmix.datasets.folders.folder_layout import folder_files
 from lightning_classmix.datasets.image_files import Files, ImageFiles
+from lightning_classmix.datasets.labels.class_files import find_classes
 
 LISTS: dict[str, Any] = {"train": None, "val": None, "test": None}
 PIXELS = np.zeros((4, 4), np.uint8)

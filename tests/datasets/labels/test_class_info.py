@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lightning_classmix.datasets.class_info import Classes, read_classes
+from lightning_classmix.datasets.labels.class_info import Classes, read_classes
 
 
 def read(tmp_path: Path, text: str) -> Classes:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from lightning_classmix.datasets.image_files import ImageFiles
-from lightning_classmix.datasets.same_files import (
+from lightning_classmix.datasets.folders.same_files import (
     repeated_files,
     repetition_warnings,
     shared_images,
 )
+from lightning_classmix.datasets.image_files import ImageFiles
 
 
 @pytest.fixture

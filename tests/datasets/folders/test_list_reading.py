@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_classmix.datasets.list_reading import find_files, read_rows
+from lightning_classmix.datasets.folders.list_reading import find_files, read_rows
 
 ROWS = [("img/a.jpg", "gt/a.png"), ("img/b.jpg", "gt/b.png")]
 

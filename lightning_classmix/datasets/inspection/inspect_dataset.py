@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from lightning_classmix.datasets.class_info import ClassTable
-from lightning_classmix.datasets.class_statistics import ClassStatistics, count_classes
-from lightning_classmix.datasets.file_checks import label_warnings
-from lightning_classmix.datasets.file_records import (
+from lightning_classmix.datasets.image_files import Files, ImageFiles
+from lightning_classmix.datasets.inspection.class_statistics import (
+    ClassStatistics,
+    count_classes,
+)
+from lightning_classmix.datasets.inspection.file_checks import label_warnings
+from lightning_classmix.datasets.inspection.file_records import (
     FileRecord,
     label_counts,
     read_records,
 )
-from lightning_classmix.datasets.image_files import Files, ImageFiles
-from lightning_classmix.datasets.label_counts import LabelCounts
-from lightning_classmix.datasets.label_map import LabelMap
-from lightning_classmix.datasets.palettes import palette_conflicts
+from lightning_classmix.datasets.inspection.label_counts import LabelCounts
+from lightning_classmix.datasets.labels.class_info import ClassTable
+from lightning_classmix.datasets.labels.label_map import LabelMap
+from lightning_classmix.datasets.labels.palettes import palette_conflicts
 from lightning_classmix.datasets.pixel_range import range_warning
 from lightning_classmix.ops import VOID
 

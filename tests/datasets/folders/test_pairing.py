@@ -4,11 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lightning_classmix.datasets.folders.name_rules import FolderPair
+from lightning_classmix.datasets.folders.pairing import (
+    pair_up,
+    read_list,
+    without_labels,
+)
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import list_images
-from lightning_classmix.datasets.label_reading import read_label
-from lightning_classmix.datasets.name_rules import FolderPair
-from lightning_classmix.datasets.pairing import pair_up, read_list, without_labels
+from lightning_classmix.datasets.labels.label_reading import read_label
 from tests.images import save_pair
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_classmix.datasets.label_map import LabelMap
-from lightning_classmix.datasets.raw_values import FEW_BITS, INDEXED
+from lightning_classmix.datasets.labels.label_map import LabelMap
+from lightning_classmix.datasets.labels.raw_values import FEW_BITS, INDEXED
 
 
 def palette_conflicts(

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lightning_classmix.datasets.label_map import LabelMap
-from lightning_classmix.datasets.raw_values import raw_value
+from lightning_classmix.datasets.labels.label_map import LabelMap
+from lightning_classmix.datasets.labels.raw_values import raw_value
 from lightning_classmix.ops import VOID
 
 

@@ -1,0 +1,1 @@
+"""What the files of a dataset contain: counts of classes, and faults."""

@@ -1,0 +1,1 @@
+"""What label files mean: raw values, label maps, class names and colors."""
