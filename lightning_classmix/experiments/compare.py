@@ -18,7 +18,9 @@ from lightning_classmix.experiments.compare_data import (
 )
 from lightning_classmix.experiments.compare_figure import save_figure
 from lightning_classmix.experiments.compare_methods import (
-    Method,
+    RATES,
+    Rates,
+    candidate_rates,
     check_distinct,
     select_methods,
 )
@@ -39,9 +41,6 @@ from lightning_classmix.experiments.compare_workers import execute_all
 from lightning_classmix.experiments.report_page import Page
 from lightning_classmix.ops.ranges import check_ranges
 
-Rates = Sequence[float] | Mapping[str, float | Sequence[float]]
-RATES = (0.001, 0.003, 0.01)
-"""Learning rates that are tried for each method."""
 SMALL_UNET = {"model": "small_unet", "encoder_weights": None}
 """The network of a comparison whose ``shared`` arguments name none."""
 
@@ -96,15 +95,19 @@ def compare(
             images, or ``out`` holds runs with other settings.
         Stopped: If a signal stopped the comparison; the same call continues it.
     """
-    check_ranges(steps=steps, jobs=jobs, threads=threads)
+    check_ranges(steps=steps, jobs=jobs, threads=threads, seeds=seeds)
     check_distinct("seeds", list(seeds))
+    check_distinct("labels", list(labels))
+    for value in labels:
+        if value != "all" and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"labels must be 'all' or at least 1, got {value}")
     selected = select_methods(methods, define or {})
     shared = dict(shared or {})
     if not {"model", "network"} & shared.keys():
         shared = SMALL_UNET | shared
     for name, method in selected.items():
         method.check(name, shared)
-    candidates = _candidate_rates(rates, selected, shared)
+    candidates = candidate_rates(rates, selected, shared)
     folder = _writable_folder(Path(out))
 
     setup = Setup(type(data), pool_arguments(data), shared, folder)
@@ -146,25 +149,6 @@ def compare(
     return _write_results(setup, runs, trials)
 
 
-def _candidate_rates(
-    rates: Rates, methods: Mapping[str, Method], shared: Mapping[str, Any]
-) -> dict[str, list[float]]:
-    """Return the learning rates to try for each method."""
-    by_method = rates if isinstance(rates, Mapping) else dict.fromkeys(methods, rates)
-    unknown = sorted({*by_method} - {*methods})
-    if unknown:
-        raise ValueError(f"rates must be given for methods, got {', '.join(unknown)}")
-    candidates = {}
-    for name, method in methods.items():
-        given = by_method.get(name, RATES)
-        given = method.init_args.get("lr", shared.get("lr", given))
-        listed = [given] if isinstance(given, int | float) else list(given)
-        check_distinct(f"rates of {name}", listed)
-        check_ranges(lr=listed)
-        candidates[name] = listed
-    return candidates
-
-
 def _writable_folder(out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -183,12 +167,12 @@ def _label_counts(labels: Sequence[int | str], available: int) -> list[int]:
     counts = []
     for value in labels:
         count = available if value == "all" else value
-        if not isinstance(count, int) or not 1 <= count <= available:
+        if int(count) > available:
             raise ValueError(
                 f"labels must be 'all' or in [1, {available}], the training images"
                 f" without the {HELD_OUT} held out, got {value}"
             )
-        counts.append(count)
+        counts.append(int(count))
     check_distinct("labels", counts)
     return sorted(counts)
 

@@ -1,7 +1,7 @@
 """The methods that `compare` knows by name: each is a class with its arguments."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -9,8 +9,11 @@ from typing import Any
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.modules.segmentation import SegmentationModule
 from lightning_classmix.modules.supervised import Supervised
-from lightning_classmix.ops.ranges import similar
+from lightning_classmix.ops.ranges import RANGES, similar
 
+Rates = Sequence[float] | Mapping[str, float | Sequence[float]]
+RATES = (0.001, 0.003, 0.01)
+"""Learning rates that are tried for each method."""
 BASELINE = "supervised"
 """Name of the method that differences refer to."""
 
@@ -156,3 +159,37 @@ def check_distinct(name: str, values: list[Any]) -> None:
     if len({*values}) < len(values):
         listed = ", ".join(map(str, values))
         raise ValueError(f"{name} must be distinct, got {listed}")
+
+
+def candidate_rates(
+    rates: Rates, methods: Mapping[str, Method], shared: Mapping[str, Any]
+) -> dict[str, list[float]]:
+    """Return the learning rates to try for each method.
+
+    Args:
+        rates: Rates for every method, or by method.
+        methods: The methods by name.
+        shared: Arguments that all methods share; a rate among them is the only one.
+
+    Raises:
+        ValueError: If there is no rate, the same one twice, or one that trains nothing.
+    """
+    by_method = rates if isinstance(rates, Mapping) else dict.fromkeys(methods, rates)
+    unknown = sorted({*by_method} - {*methods})
+    if unknown:
+        raise ValueError(f"rates must be given for methods, got {', '.join(unknown)}")
+    candidates = {}
+    for name, method in methods.items():
+        argument = f"rates of {name}" if isinstance(rates, Mapping) else "rates"
+        given: Any = by_method.get(name, RATES)
+        if "lr" in method.init_args:
+            argument, given = f"lr of {name}", method.init_args["lr"]
+        elif "lr" in shared:
+            argument, given = "shared.lr", shared["lr"]
+        listed = [*given] if isinstance(given, list | tuple) else [given]
+        check_distinct(argument, listed)
+        for rate in listed:
+            if not isinstance(rate, int | float) or not RANGES["rates"].holds(rate):
+                raise ValueError(f"{argument} must be {RANGES['rates']}, got {rate}")
+        candidates[name] = listed
+    return candidates

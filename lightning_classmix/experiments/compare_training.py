@@ -1,5 +1,6 @@
 """Train and score one run of a comparison: a method, a label count and a seed."""
 
+import json
 import logging
 import math
 import warnings
@@ -30,12 +31,19 @@ def build_module(run: Run, data: SemiSupervisedDataModule) -> Supervised:
     """Build the module of a run; equal seeds give equal initial weights.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or contradicts the data.
     """
     described = ("num_classes", "class_names", "palette", "mean", "std")
     arguments: dict[str, Any] = {name: getattr(data, name) for name in described}
     arguments["in_channels"] = len(data.mean)
-    arguments |= {"lr": run.lr, **run.setup.shared, **run.method.init_args}
+    given = {**run.setup.shared, **run.method.init_args}
+    for name, value in arguments.items():
+        if name in given and json.dumps(given[name]) != json.dumps(value):
+            raise ValueError(
+                f"{name} must be that of the data, {value}, got {given[name]}; leave it"
+                " out"
+            )
+    arguments |= {"lr": run.lr, **given}
     seed_everything(run.seed, verbose=False)
     return run.method.module_class()(**arguments)
 
