@@ -100,7 +100,7 @@ def image_names(files: ImageFiles) -> list[str]:
 
 
 def make_camvid(root: Path, *, train: int = 8, val: int = 3) -> Path:
-    """Write a data set in the layout of SegNet's CamVid; the first pixels are void."""
+    """Write a dataset in the layout of SegNet's CamVid; the first pixels are void."""
     for part, count in (("train", train), ("val", val)):
         for index in range(count):
             image = root / part / f"{index:02d}.png"
@@ -144,7 +144,7 @@ def make_cityscapes(
     train_extra: int = 0,
     size: tuple[int, int] = (24, 32),
 ) -> Path:
-    """Write a data set in the official layout of Cityscapes, with both label files.
+    """Write a dataset in the official layout of Cityscapes, with both label files.
 
     The blocks are ego vehicle, static, parking, road, sidewalk, building, sky and car.
     """
@@ -169,7 +169,7 @@ def make_cityscapes(
 def make_voc(
     root: Path, *, train: int = 3, augmented: int = 5, val: int = 2, listed: bool = True
 ) -> Path:
-    """Write a data set in the layout of Pascal VOC 2012, of images of many sizes.
+    """Write a dataset in the layout of Pascal VOC 2012, of images of many sizes.
 
     Labels are palette images whose blocks are background, aeroplane, person, monitor
     and void. In ``SegmentationClassAug`` the blocks of one kind are of another class

@@ -43,7 +43,7 @@ FIT = "fit --config recipe.yaml --data.root data"
 
 
 class Shell:
-    """Runs ``classmix`` in a folder that holds a data set and a recipe."""
+    """Runs ``classmix`` in a folder that holds a dataset and a recipe."""
 
     def __init__(
         self,

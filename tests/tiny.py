@@ -1,4 +1,4 @@
-"""A data set, network and Trainer with which a fit takes a fraction of a second."""
+"""A dataset, network and Trainer with which a fit takes a fraction of a second."""
 
 from typing import Any
 

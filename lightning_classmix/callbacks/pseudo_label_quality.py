@@ -15,7 +15,7 @@ class PseudoLabelQuality(Callback):
     """Compare the teacher's pseudo-labels with the true labels of unlabeled images.
 
     For diagnosis only: the true labels are never part of the training, but a choice
-    that is made by these numbers uses labels that a real data set does not have. The
+    that is made by these numbers uses labels that a real dataset does not have. The
     images are labeled as in ``training_step``, in the module's ``teacher_mode``.
 
     Logs ``pseudo_label/miou``, and ``pseudo_label/recall/<class>`` for every class.

@@ -1,4 +1,4 @@
-"""The command ``classmix compare``: methods × label counts × seeds on one data set."""
+"""The command ``classmix compare``: methods × label counts × seeds on one dataset."""
 
 from collections.abc import Sequence
 from functools import wraps

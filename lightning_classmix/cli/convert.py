@@ -1,4 +1,4 @@
-"""The command ``classmix convert``: other annotation formats to our folder layout."""
+"""The command ``classmix convert``: write annotations of other formats as a folder."""
 
 import sys
 from collections.abc import Sequence
@@ -23,13 +23,14 @@ def convert(
     """Convert annotations to a folder that FolderDataModule reads.
 
     OUT receives images, labels (class per pixel), classes.yaml, and unlabeled for
-    images without any object; also val and test where the format tells them. Where
+    images without any object; val and test are kept apart where the source does. Where
     objects overlap, the smaller one by its number of pixels is on top. Objects that are
     only a box become void, 255. What could not be converted is listed and written to
     not_converted.txt; the exit status is then 1.
 
     Args:
-        source: Annotation file, or the folder of the annotations.
+        source: Annotation file, or the folder of the annotations; it may be given
+            without --source.
         from_: Format: coco (polygons and run lengths), labelme, labelstudio (its JSON
             export), supervisely (a project folder) or voc (SegmentationClass).
         out: Folder to write to; it must be empty or new.

@@ -20,8 +20,8 @@ def export(
         out: Folder to write to, created if it does not exist.
         format: onnx for ONNX Runtime; torch_export for torch.export.load; safetensors
             for student_weights; smp for from_pretrained of segmentation-models-pytorch;
-            checkpoint for Predictor and classmix predict, of the size of one network.
-        network: Network to write; null for the network that is used for prediction.
+            checkpoint for Predictor and classmix predict, with one network only.
+        network: Network to write; null writes the network that is used for prediction.
     """
     written = exports.export(ckpt_path, out, network=network, format=format)
     print_line(f"exported: {written}")

@@ -49,18 +49,20 @@ def predict_images(
     class.
 
     Args:
-        inputs: Image files, folders or glob patterns.
+        inputs: Image files, folders or glob patterns; they may be given without
+            --inputs before the options.
         ckpt_path: Checkpoint of fit or of export.
         out: Folder to write to; existing files are replaced.
-        device: Device such as cpu or cuda:1; null for a GPU if there is one.
-        precision: 32-true, or autocast to 16-mixed or bf16-mixed.
-        window: Height and width in pixels of a sliding window; null for that of the
-            checkpoint.
+        device: Device such as cpu or cuda:1; null uses a GPU if there is one.
+        precision: 32-true for float32; 16-mixed or bf16-mixed for mixed precision.
+        window: Height and width in pixels of a sliding window; null uses the window of
+            the checkpoint, if it has one.
         batch_size: Number of windows that the network receives at once.
         blend: Weight of pixels where windows overlap; uniform as in validation, or
             gaussian, which favors the center of a window.
         probabilities: Write probabilities/NAME.npy, float16 (classes, height, width).
-        max_image_pixels: Largest number of pixels of an image.
+        max_image_pixels: Largest number of pixels of an image; a larger file is left
+            out.
     """
     files = dict(_files(inputs))
     if out.is_file():

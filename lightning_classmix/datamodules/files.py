@@ -49,12 +49,13 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
         labeled: Number of training images that keep their labels, or their share in
             (0, 1]; None keeps all. The other images are used without labels. A smaller
             subset is part of a larger one; a greedy choice covers all classes first.
-        split: Images that keep their labels, of which ``labeled`` takes the first: the
+        split: Images that keep their labels; ``labeled`` takes the first of them. The
             name of a published split, such as ``unimatch/1_8``, for Cityscapes and
             Pascal VOC; or the path of a list file. None draws them.
         in_channels: Number of image channels. With 3, gray is repeated and alpha is
             dropped; else each file must have that many channels (TIFF files: bands).
-        max_image_pixels: Largest number of pixels of an image.
+        max_image_pixels: Largest number of pixels of an image; a larger file is an
+            error.
         predict: Folder of the images to predict; None predicts the unlabeled images,
             or the validation images if there are none.
         seed: Seed for drawing the images that keep their labels.
@@ -84,6 +85,7 @@ class FileDataModule(SemiSupervisedDataModule, ABC):
             labeled=(),
             unlabeled=None,
             val=None,
+            test=None,
             seed=seed,
             num_workers=_WORKERS if num_workers is None else num_workers,
             **kwargs,

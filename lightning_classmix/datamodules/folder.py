@@ -50,17 +50,19 @@ class FolderDataModule(FileDataModule):
             used for pictures, and to read label files that hold colors.
         label_map: Class index, or 255 for void, of each value in the label files; a
             value is a whole number or a color '#rrggbb'.
-        image_dir: Folder of the training images, relative to ``root``; None recognizes
-            ``images``, ``img`` and the like, below ``train`` too.
-        label_dir: Folder of their labels, relative to ``root``; None recognizes
-            ``labels``, ``masks``, ``gt`` and the like, and labels among the images.
-        label_suffix: End of a label's name after that of its image and before
-            ``.png``, such as ``_mask``; None recognizes the usual ones.
-        train_list: CSV or text file of the training images in place of ``images``,
-            ``labels`` and ``unlabeled``: ``image,label`` on each line, the label empty
-            where there is none, relative to ``root``.
-        val_list: CSV or text file of the validation images, in the same form.
-        test_list: CSV or text file of the test images, in the same form.
+        image_dir: Folder of the training images, relative to ``root``; None searches
+            for ``images``, ``img`` and similar names, also in ``train``.
+        label_dir: Folder of the label files of the training images, relative to
+            ``root``; None searches for ``labels``, ``masks``, ``gt`` and similar names,
+            and for label files in the folder of the images.
+        label_suffix: Text between the name of an image and ``.png`` in the name of its
+            label file, such as ``_mask``; None recognizes common suffixes.
+        train_list: CSV or text file of the training images, in place of the folders
+            ``images``, ``labels`` and ``unlabeled``. Each line is ``image,label`` with
+            paths relative to ``root``; an unlabeled image has an empty label.
+        val_list: CSV or text file of the validation images, in the form of
+            ``train_list``.
+        test_list: CSV or text file of the test images, in the form of ``train_list``.
         crop: Height and width in pixels of random training crops; None uses whole
             images, which must then have the same size.
         kwargs: Further arguments of `FileDataModule`.

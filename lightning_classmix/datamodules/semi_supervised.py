@@ -11,10 +11,7 @@ from lightning_classmix.datamodules.evaluation import EvaluationDataModule
 from lightning_classmix.datamodules.input_ranges import check_input_ranges
 from lightning_classmix.datamodules.loaders import training_loader
 from lightning_classmix.datamodules.reproduction import DataReproduction
-from lightning_classmix.datamodules.stream_loader import (
-    is_stream,
-    stream_loader,
-)
+from lightning_classmix.datamodules.stream_loader import is_stream, stream_loader
 from lightning_classmix.datamodules.training_checks import check_training_sets
 from lightning_classmix.datasets.preprocessing import Preprocessing
 from lightning_classmix.datasets.samples import Source
@@ -73,7 +70,8 @@ class SemiSupervisedDataModule(EvaluationDataModule):
             uses ``batch_size``.
         val_batch_size: Number of images in a batch of validation and test; 1 allows
             images of different sizes.
-        steps_per_epoch: Number of steps in an epoch; None is one pass as above.
+        steps_per_epoch: Number of steps in an epoch; None is one pass over the
+            unlabeled images, or over the labeled images if there are no others.
         num_workers: Number of worker processes of each loader; 0 loads in the main
             process.
         seed: Seed for generated scenes and labeled subsets. Order and augmentation of

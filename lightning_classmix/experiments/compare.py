@@ -1,4 +1,4 @@
-"""Compare methods by label count and seed on one data set, with equal conditions."""
+"""Compare methods by label count and seed on one dataset, with equal conditions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -69,13 +69,14 @@ def compare(
     ``results.json``, ``results.csv``, ``report.md``, ``report.html`` and ``miou.png``.
 
     Args:
-        data: Data module over files, or StreetScenesDataModule; its ``labeled`` is
-            replaced, and its ``seed`` draws the held-out images.
+        data: Data module that reads files, or StreetScenesDataModule. ``labels``
+            replaces its ``labeled``; its ``seed`` draws the held-out images.
         labels: Numbers of labeled images; ``all`` means all but the 40 that are held
             out to choose the learning rates.
         methods: Names of the methods: supervised, mean_teacher, pseudo_label, cutmix,
             cowmix, classmix, classmix_olsson2021, and those of ``define``.
-        seeds: Seeds of the labeled images, the initial weights and the training.
+        seeds: Seeds for drawing the labeled images, for the initial weights and for
+            the training.
         steps: Optimizer steps of each run.
         out: Folder of the results, created if missing; runs in it are continued.
         shared: Arguments of Supervised for all methods, such as ``model``, ``encoder``
@@ -85,7 +86,7 @@ def compare(
         rates: Learning rates to try for every method, or by method; a single rate is
             used without trials.
         jobs: Number of worker processes, each of which executes one run at a time.
-        threads: Threads of torch in each process.
+        threads: Number of CPU threads that torch uses in each process.
 
     Returns:
         The content of ``results.json``.

@@ -50,7 +50,7 @@ def export(
         format: ``onnx`` for ONNX Runtime; ``torch_export`` for ``torch.export.load``;
             ``safetensors`` for ``student_weights=``; ``smp`` for ``from_pretrained`` of
             segmentation-models-pytorch; ``checkpoint`` for `Predictor` and ``classmix
-            predict``, of the size of one network.
+            predict``, with one network only.
 
     Returns:
         Path of the file; for ``smp`` that of the folder.

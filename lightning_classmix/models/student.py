@@ -14,7 +14,7 @@ from lightning_classmix.models.weights import load_student
 
 
 class InitialWeights:
-    """Files and names of initial weights, which are read when a training starts.
+    """Files and names of initial weights, which are read when training starts.
 
     Args:
         load_encoder: Loads pretrained weights into the encoder of a network; None
@@ -81,7 +81,7 @@ def build_student(
         student_weights: Path of the weights of the whole network; None for none.
 
     Returns:
-        The network, and the weights to read when a training starts.
+        The network, and the weights to read when training starts.
 
     Raises:
         ValueError: If a name is unknown, or ``network`` cannot be trained.

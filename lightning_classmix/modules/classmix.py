@@ -33,7 +33,7 @@ class ClassMix(Supervised):
     The teacher, the moving average of the student, predicts labels for the unlabeled
     images. Half of the classes predicted for one image are pasted into the next image
     of the batch, pixels and labels alike, and the student is trained on the mixed
-    images beside the labeled ones. `EMATeacher` is added to the Trainer's callbacks if
+    images and on the labeled ones. `EMATeacher` is added to the Trainer's callbacks if
     it has none. The attributes ``mixer`` (label → mask), ``weighting`` (confidence,
     ``valid=`` → weight) and ``augment`` (mixed images → mixed images) may be replaced.
 
@@ -41,9 +41,9 @@ class ClassMix(Supervised):
         num_classes: Number of classes, C, in [2, 255].
         mixer: Mask rule: ``classmix``, ``cutmix``, ``cowmix``, ``none`` for unmixed
             images, or in Python a function from label to mask.
-        rounding: Rounding of half an odd number of classes, ``floor`` or ``ceil``; for
-            ``classmix``.
-        exclude: Classes that are never pasted, such as a background; for ``classmix``.
+        rounding: How half of an odd number of classes is rounded, ``floor`` or
+            ``ceil``; for the mask rule ``classmix``.
+        exclude: Class indices that are never pasted; for the mask rule ``classmix``.
         weighting: Weight of each mixed pixel in the loss: 1 (``uniform``); the share of
             pixels with a confidence of at least ``threshold``, in the batch
             (``confident_share``) or the image (``confident_share_per_image``); 1 for
@@ -56,12 +56,12 @@ class ClassMix(Supervised):
         labeled_only_steps: Optimizer steps at the start that use labeled images only.
         ramp_steps: Optimizer steps over which ``unlabeled_weight`` then rises from 0.
         augment: Color jitter and blur of the mixed images: ``strong``, drawn per image;
-            ``olsson2021``, drawn per batch; ``none``; or in Python a function.
+            ``olsson2021``, drawn per batch; ``none``; or a function of images.
         evaluate: Network used for prediction: ``teacher``, or the paper's ``student``.
         teacher_mode: Mode of the teacher while it predicts pseudo-labels: ``eval``, or
-            ``train`` as in the paper. Otherwise it is in eval mode.
-        joined_forward: Call the student once on labeled and mixed images, which must
-            have one size; batch norm then uses their common statistics.
+            ``train`` as in the paper. At all other times it is in eval mode.
+        joined_forward: Call the student once on labeled and mixed images together,
+            which must then have the same size; batch norm uses the statistics of both.
         supervised: Further arguments of `Supervised`.
 
     Raises:

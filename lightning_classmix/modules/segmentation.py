@@ -28,13 +28,14 @@ class SegmentationModule(LightningModule):
         num_classes: Number of classes, C, in [2, 255].
         in_channels: Number of image channels.
         window: Height and width in pixels of a sliding window for validation, test and
-            prediction; neighboring windows overlap by a third. None takes whole images.
+            prediction; neighboring windows overlap by a third. None predicts whole
+            images.
         flip_average: Average the probabilities of an image and of its mirror image in
             validation, test and prediction; this takes twice the time.
         class_names: Class names for logs and tables; None numbers the classes.
         palette: Class colors, RGB in [0, 255]; None uses the colors of Pascal VOC.
-        mean: Channel means that images are normalized with, each in [0, 1].
-        std: Channel standard deviations that images are normalized with, in (0, 1].
+        mean: Channel means by which images are normalized, each in [0, 1].
+        std: Channel standard deviations by which images are normalized, each in (0, 1].
         reproduction: Settings that only serve to reproduce published results.
 
     Raises:

@@ -32,7 +32,7 @@ class Supervised(TrainingModule):
             timm as ``tu-<name>``.
         encoder_weights: Name of published weights of the encoder, such as ``imagenet``,
             or path of a file; None starts from random weights. Weights are downloaded
-            or read when a training starts.
+            or read when training starts.
         model_options: Further arguments of the architecture, such as
             ``decoder_channels`` of ``unet``.
         network: Network to train in place of ``model`` and ``encoder``. It returns

@@ -33,9 +33,9 @@ class TrainingModule(EvaluationModule):
             ``backbone``; 0 freezes it, with its normalization statistics. None means
             0.1 for an encoder with ``encoder_weights``, else 1.
         encoder_layer_decay: Further factor on the learning rate from each block of the
-            encoder to the block before it, in (0, 1]; 1 gives all the same rate.
+            encoder to the block before it, in (0, 1]; 1 gives all blocks one rate.
         weight_decay: Weight decay; not applied to biases and normalization parameters.
-        compile: Compile the networks with ``torch.compile`` when a training starts.
+        compile: Compile the networks with ``torch.compile`` when training starts.
         channels_last: Store the weights in channels-last memory format, which is faster
             on GPUs in half precision.
         evaluation: Further arguments of `EvaluationModule`.

@@ -36,7 +36,7 @@ FLAGS = ["--config", "compare.yaml", "--data.root", "data", "--out", "out"]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Change to a folder that holds a data set and a config."""
+    """Change to a folder that holds a dataset and a config."""
     make_camvid(tmp_path / "data", train=50, val=2)
     (tmp_path / "compare.yaml").write_text(yaml.safe_dump(CONFIG))
     monkeypatch.chdir(tmp_path)

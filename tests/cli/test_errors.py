@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lightning_classmix import Supervised
+from tests.images import make_cityscapes
 from tests.shell import FIT, RECIPE, Shell
 
 
@@ -128,7 +129,8 @@ def test_data_that_a_command_cannot_use_are_named(shell: Shell) -> None:
 def test_options_of_a_recipe_that_another_encoder_lacks_are_named(
     shell: Shell,
 ) -> None:
-    flags = "--data.root data --model.encoder resnet50"
+    make_cityscapes(shell.folder / "cities")
+    flags = "--data.root cities --model.encoder resnet50"
     last = shell.fails(f"fit --config cityscapes_olsson2021 {flags}")
     assert "got 'channel_order'; null removes those of a recipe" in last
 

@@ -61,7 +61,7 @@ def signal_at(step: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Change to a folder that holds a data set and a recipe."""
+    """Change to a folder that holds a dataset and a recipe."""
     make_folder(tmp_path / "data")
     (tmp_path / "fit.yaml").write_text(yaml.safe_dump(FIT))
     monkeypatch.chdir(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lightning_classmix import FolderDataModule
 from lightning_classmix.datasets.image_io import IMAGE_SUFFIXES
 from lightning_classmix.datasets.labels.label_reading import read_label
 from tests.images import image_names, make_folder, save_pair, setup_folder
@@ -225,6 +226,11 @@ def test_the_test_set_is_read_if_it_exists(tmp_path: Path) -> None:
 def test_a_single_unlabeled_image_is_left_out_with_a_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"u0\.png is left out"):
         assert setup_folder(make_folder(tmp_path, unlabeled=1)).unlabeled is None
+
+
+def test_datasets_that_the_folder_replaces_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="test"):
+        FolderDataModule(make_folder(tmp_path), test=[])
 
 
 def test_subfolders_are_read(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lightning_classmix.datasets.image_files import ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
 from lightning_classmix.datasets.labels.label_map import LabelMap, count_values
-from lightning_classmix.datasets.labels.palettes import palette_conflicts
+from lightning_classmix.datasets.labels.palette_conflicts import palette_conflicts
 from lightning_classmix.datasets.parallel import parallel_map
 from lightning_classmix.datasets.pixel_range import check_pixel_range, range_warning
 from lightning_classmix.ops import VOID

@@ -20,7 +20,7 @@ from lightning_classmix.datasets.inspection.file_records import (
 from lightning_classmix.datasets.inspection.label_counts import LabelCounts
 from lightning_classmix.datasets.labels.class_info import ClassTable
 from lightning_classmix.datasets.labels.label_map import LabelMap
-from lightning_classmix.datasets.labels.palettes import palette_conflicts
+from lightning_classmix.datasets.labels.palette_conflicts import palette_conflicts
 from lightning_classmix.datasets.pixel_range import range_warning
 from lightning_classmix.ops import VOID
 

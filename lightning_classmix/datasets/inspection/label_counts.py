@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lightning_classmix.datasets.image_files import Files, ImageFiles
 from lightning_classmix.datasets.image_io import raise_faults
 from lightning_classmix.datasets.labels.label_map import LabelMap, count_values
-from lightning_classmix.datasets.labels.palettes import palette_conflicts
+from lightning_classmix.datasets.labels.palette_conflicts import palette_conflicts
 from lightning_classmix.datasets.parallel import parallel_map
 from lightning_classmix.ops import VOID
 
