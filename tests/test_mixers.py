@@ -94,3 +94,10 @@ def test_arguments_of_the_mask_are_checked_when_the_mixer_is_built(
 def test_a_rule_that_never_pastes_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one of 2 classes, got all of them"):
         build_mixer("classmix", 2, exclude=(1, 0))
+
+
+@pytest.mark.parametrize("name", get_args(MixerName))
+def test_a_mask_is_on_the_device_of_the_label(name: Any) -> None:
+    label = torch.zeros(2, 5, 7, dtype=torch.int64, device="meta")
+    mask = build_mixer(name, num_classes=4)(label)
+    assert (mask.device.type, mask.shape) == ("meta", label.shape)

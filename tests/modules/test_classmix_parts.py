@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from lightning_classmix import ClassMix, ops
 from lightning_classmix.modules.mixed import Mixed, PseudoLabel
@@ -171,3 +173,50 @@ def test_both_parts_of_a_batch_are_checked(change: Any, message: str) -> None:
         module().check_batch(tiny.batch() | change)
     with pytest.raises(ValueError, match="unlabeled"):
         module().check_batch(tiny.batch()["labeled"])
+
+
+def test_loaders_whose_batches_cannot_be_mixed_are_refused_before_the_first_step() -> (
+    None
+):
+    batch = tiny.batch(labeled=4, unlabeled=3)
+    items = {
+        part: [
+            {name: value[index] for name, value in tensors.items()}
+            for index in range(len(tensors["image"]))
+        ]
+        for part, tensors in batch.items()
+    }
+    loaders = {
+        part: DataLoader(dataset, batch_size=2)  # type: ignore[arg-type]
+        for part, dataset in items.items()
+    }
+    trainer = tiny.trainer(num_sanity_val_steps=0)
+    with pytest.raises(ValueError, match="3 images in batches of 2: the last"):
+        trainer.fit(module(), train_dataloaders=CombinedLoader(loaders))
+    assert trainer.global_step == 0
+
+
+class OwnOptimizer(ClassMix):
+    """A module with an optimizer of its own, which reads no weights."""
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.student.parameters(), lr=0.0)
+
+
+@pytest.mark.parametrize("kind", [ClassMix, OwnOptimizer])
+def test_student_and_teacher_start_from_the_same_file(
+    kind: type[ClassMix], tmp_path: Path
+) -> None:
+    source: Any = tiny.network(norm=False)
+    weight = source[0].weight
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    equal: list[bool] = []
+
+    class CompareWeights(Callback):
+        def on_sanity_check_start(self, trainer: Any, pl_module: Any) -> None:
+            for network in (pl_module.student, pl_module.teacher.network):
+                equal.append(torch.equal(network.network[0].weight, weight))
+
+    model = module(kind, student_weights=tmp_path / "weights.pth")
+    tiny.trainer(max_steps=1, callbacks=[CompareWeights()]).fit(model, tiny.data())
+    assert equal == [True, True]

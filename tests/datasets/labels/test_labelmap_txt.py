@@ -2,7 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from lightning_classmix.datasets.labels.labelmap_txt import BORDER, read_labelmap
+from lightning_classmix.datasets.labels.labelmap_txt import (
+    BORDER,
+    LABELMAP_FILE,
+    read_labelmap,
+)
 
 
 def written(tmp_path: Path, *lines: str) -> Path:
@@ -54,5 +58,6 @@ def test_a_file_without_classes_is_refused(tmp_path: Path) -> None:
         read_labelmap(written(tmp_path, "# label:color_rgb:parts:actions"))
 
 
-def test_the_color_of_outlines_is_that_of_pascal_voc() -> None:
+def test_name_and_color_of_outlines_are_those_of_the_tools() -> None:
+    assert LABELMAP_FILE == "labelmap.txt"
     assert BORDER == (224, 224, 192)
