@@ -186,7 +186,7 @@ def test_loaders_whose_batches_cannot_be_mixed_are_refused_before_the_first_step
         ]
         for part, tensors in batch.items()
     }
-    loaders = {
+    loaders: dict[str, Any] = {
         part: DataLoader(dataset, batch_size=2)  # type: ignore[arg-type]
         for part, dataset in items.items()
     }
