@@ -50,13 +50,30 @@ def size_of(image: Image.Image, height: int) -> tuple[int, int]:
     return (long, height) if image.width > image.height else (height, long)
 
 
+def split_camvid(frames: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the training and the validation frames of CamVid's training list.
+
+    CamVid's own validation list is seven seconds of one drive: a labeled frame a second
+    earlier decides the score. Five stretches of 20 frames, one each second, take its
+    place, from all three drives. The four frames beside a stretch are left out.
+    """
+    places = range(30, len(frames), 70)
+    val = {i for place in places for i in range(place, place + 20)}
+    near = {i for place in places for i in range(place - 4, place + 24)}
+    kept = [frame for i, frame in enumerate(frames) if i not in near]
+    return kept, [frames[i] for i in sorted(val) if i < len(frames)]
+
+
 def prepare(source: Path, out: Path, dataset: str, height: int | None) -> None:
     """Write the training and validation images of one data set, and their labels."""
-    for part, labels in zip(("train", "val"), LABELS[dataset], strict=True):
-        target = out if part == "train" else out / part
+    parts = [sorted((source / part).iterdir()) for part in ("train", "val")]
+    folders = LABELS[dataset]
+    if dataset == "camvid":
+        parts, folders = list(split_camvid(parts[0])), (LABELS[dataset][0],) * 2
+    for target, labels, paths in zip((out, out / "val"), folders, parts, strict=True):
         for folder in ("images", "labels"):
             (target / folder).mkdir(parents=True, exist_ok=True)
-        for path in sorted((source / part).iterdir()):
+        for path in paths:
             label = read_label(source / labels / f"{path.stem}.png", dataset)
             if height is None:
                 shutil.copy(path, target / "images" / path.name)

@@ -20,8 +20,10 @@ from lightning_classmix.modules.mixed import (
     PseudoLabel,
     Weighting,
     build_weighting,
+    check_combinations,
     consistency_loss,
     joined_forward,
+    mix_images,
 )
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_choice, check_ranges
@@ -32,17 +34,17 @@ class ClassMix(Supervised):
 
     The teacher, the moving average of the student, predicts labels for the unlabeled
     images. Half of the classes predicted for one image are pasted into the next image
-    of the batch, pixels and labels alike, and the student is trained on the mixed
-    images and on the labeled ones. `EMATeacher` is added to the Trainer's callbacks if
-    it has none. The attributes ``mixer`` (label → mask), ``weighting`` (confidence,
-    ``valid=`` → weight) and ``augment`` (mixed images → mixed images) may be replaced.
+    of the batch, pixels and labels alike. The student is trained on mixed and labeled
+    images. `EMATeacher` is added to the Trainer's callbacks if missing. The attributes
+    ``mixer`` (label → mask), ``weighting`` (confidence, ``valid=`` → weight) and
+    ``augment`` (mixed images → mixed images) may be replaced.
 
     Args:
         num_classes: Number of classes, C, in [2, 255].
         mixer: Mask rule: ``classmix``, ``cutmix``, ``cowmix``, ``none`` for unmixed
             images, or in Python a function from label to mask.
-        rounding: How half of an odd number of classes is rounded, ``floor`` or
-            ``ceil``; for the mask rule ``classmix``.
+        rounding: Rounding of half an odd number of classes: ``floor``, ``ceil``; for
+            the mask rule ``classmix``.
         exclude: Class indices that are never pasted; for the mask rule ``classmix``.
         weighting: Weight of each mixed pixel in the loss: 1 (``uniform``); the share of
             pixels with a confidence of at least ``threshold``, in the batch
@@ -53,6 +55,8 @@ class ClassMix(Supervised):
             or ``mean_squared_error`` between the probabilities of student and teacher.
         threshold: Teacher probability from which a pixel is confident, in [0, 1].
         unlabeled_weight: Factor on the loss of the mixed images, at least 0.
+        paste_labeled: Share of the mixed images into which classes of a labeled image
+            are pasted, with their true labels and weight 1, in [0, 1].
         labeled_only_steps: Optimizer steps at the start that use labeled images only.
         ramp_steps: Optimizer steps over which ``unlabeled_weight`` then rises from 0.
         augment: Color jitter and blur of the mixed images: ``strong``, drawn per image;
@@ -95,6 +99,7 @@ class ClassMix(Supervised):
         consistency: Consistency = "cross_entropy",
         threshold: float = 0.968,
         unlabeled_weight: float = 1.0,
+        paste_labeled: float = 0.0,
         labeled_only_steps: int = 300,
         ramp_steps: int = 200,
         augment: AugmentName | Callable[..., Any] = "strong",
@@ -107,6 +112,7 @@ class ClassMix(Supervised):
         check_ranges(
             threshold=threshold,
             unlabeled_weight=unlabeled_weight,
+            paste_labeled=paste_labeled,
             labeled_only_steps=labeled_only_steps,
             ramp_steps=ramp_steps,
         )
@@ -115,15 +121,12 @@ class ClassMix(Supervised):
         self.consistency = consistency
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
+        self.paste_labeled = paste_labeled
         self.labeled_only_steps = labeled_only_steps
         self.ramp_steps = ramp_steps
         self.evaluate = evaluate
         self.joined_forward = joined_forward
-        if joined_forward and self.aux_weight > 0:
-            raise ValueError(
-                "joined_forward must be False with aux_weight, got True; auxiliary"
-                " heads are trained on labeled images only"
-            )
+        check_combinations(joined_forward, self.aux_weight, paste_labeled, consistency)
 
         if isinstance(mixer, str):
             mixer = build_mixer(mixer, num_classes, rounding=rounding, exclude=exclude)
@@ -165,11 +168,9 @@ class ClassMix(Supervised):
     def mixed_factor(self) -> float:
         """Return the factor λ on the loss of the mixed images at this step."""
         step = self.global_step - self.labeled_only_steps
-        return (
-            0.0
-            if step < 0
-            else self.unlabeled_weight * ops.sigmoid_ramp(step, self.ramp_steps)
-        )
+        if step < 0:
+            return 0.0
+        return self.unlabeled_weight * ops.sigmoid_ramp(step, self.ramp_steps)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Return the loss ``L_labeled + λ · L_mixed``, and tensors for callbacks."""
@@ -182,11 +183,11 @@ class ClassMix(Supervised):
         with self.random_stream(batch_idx):
             with torch.no_grad():
                 pseudo = self.pseudo_label(unlabeled)
-                mixed = self.mix(unlabeled["image"], pseudo)
+                mixed = self.mix(unlabeled["image"], pseudo, labeled)
             if self.joined_forward:
-                logits = joined_forward(self.student, labeled["image"], mixed.image)
-                loss_labeled = self.labeled_loss(logits[0], labeled["label"])
-                mixed_logits = logits[1]
+                images = labeled["image"], mixed.image
+                labeled_logits, mixed_logits = joined_forward(self.student, *images)
+                loss_labeled = self.labeled_loss(labeled_logits, labeled["label"])
             else:
                 loss_labeled = self.labeled_step(labeled)
                 mixed_logits = self.student(mixed.image)
@@ -201,9 +202,9 @@ class ClassMix(Supervised):
         confident = ops.confident_share(
             mixed.confidence, threshold=self.threshold, valid=mixed.target != ops.VOID
         )
-        count = len(mixed.image)
-        self.log_dict(self.losses | {"train_confident": confident}, batch_size=count)
-        self.log("train_loss", loss, prog_bar=True, batch_size=count)
+        logged = self.losses | {"train_confident": confident}
+        self.log_dict(logged, batch_size=len(mixed.image))
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(mixed.image))
         return {
             "loss": loss,
             "mixed": mixed.image,
@@ -225,19 +226,19 @@ class ClassMix(Supervised):
         label = label.where(batches.valid_pixels(unlabeled), ops.VOID)
         return PseudoLabel(logits, confidence, label)
 
-    def mix(self, image: Tensor, pseudo: PseudoLabel) -> Mixed:
+    def mix(
+        self, image: Tensor, pseudo: PseudoLabel, labeled: dict[str, Tensor]
+    ) -> Mixed:
         """Mix unlabeled images and their pseudo-labels, then augment the images.
 
         Args:
             image: Unlabeled images, float ``(B, C_in, H, W)``.
             pseudo: Their pseudo-labels.
+            labeled: ``image`` and ``label`` of labeled images, for ``paste_labeled``.
         """
-        mask = self.mixer(pseudo.label)
-        mixed = self.augment(ops.mix(image, mask))
-        target = ops.mix(pseudo.label, mask)
-        confidence = ops.mix(pseudo.confidence, mask)
-        weight = self.weighting(confidence, valid=target != ops.VOID)
-        return Mixed(mixed, target, mask, confidence, weight)
+        count = round(self.paste_labeled * len(image))
+        mixed = mix_images(image, pseudo, labeled, count, self.mixer, self.weighting)
+        return mixed._replace(image=self.augment(mixed.image))
 
     def mixed_loss(self, logits: Tensor, mixed: Mixed, pseudo: PseudoLabel) -> Tensor:
         """Return the loss on the mixed images, a scalar.

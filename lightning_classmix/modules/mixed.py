@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 
 from lightning_classmix import ops
+from lightning_classmix.mixers import Mixer
+
+Weighting: TypeAlias = Callable[..., Tensor]
+"""Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
 
 
 class PseudoLabel(NamedTuple):
@@ -36,6 +40,84 @@ class Mixed(NamedTuple):
     """Factor per pixel on the loss, float ``(B, H, W)``."""
 
 
+def check_equal_sizes(labeled: Tensor, unlabeled: Tensor, argument: str) -> None:
+    """Check that labeled and unlabeled images, ``(B, C_in, H, W)``, have one size.
+
+    Args:
+        labeled: Labeled images.
+        unlabeled: Unlabeled images.
+        argument: The argument of `ClassMix` that requires it.
+
+    Raises:
+        ValueError: If the images differ in channels, height or width.
+    """
+    if labeled.shape[1:] != unlabeled.shape[1:]:
+        raise ValueError(
+            f"labeled and unlabeled images must have one size for {argument}, got"
+            f" {tuple(labeled.shape[2:])} and {tuple(unlabeled.shape[2:])}; give the"
+            " data module a crop"
+        )
+
+
+def check_combinations(
+    joined_forward: bool, aux_weight: float, paste_labeled: float, consistency: str
+) -> None:
+    """Raise a ValueError if arguments of `ClassMix` exclude each other."""
+    if joined_forward and aux_weight > 0:
+        raise ValueError(
+            "joined_forward must be False with aux_weight, got True; auxiliary"
+            " heads are trained on labeled images only"
+        )
+    if paste_labeled > 0 and consistency != "cross_entropy":
+        raise ValueError(
+            f"paste_labeled must be 0 with consistency {consistency}, got"
+            f" {paste_labeled}; the teacher predicts no probabilities for true labels"
+        )
+
+
+def mix_images(
+    image: Tensor,
+    pseudo: PseudoLabel,
+    labeled: dict[str, Tensor],
+    count: int,
+    mixer: Mixer,
+    weighting: Weighting,
+) -> Mixed:
+    """Mix unlabeled images, the first of them with labeled images.
+
+    Args:
+        image: Unlabeled images, float ``(B, C_in, H, W)``.
+        pseudo: Their pseudo-labels.
+        labeled: ``image`` and ``label`` of labeled images; of the same size if one is
+            pasted.
+        count: Number of images into which a labeled image is pasted, at most B.
+        mixer: Class map to mask, True where a pixel is pasted into another image.
+        weighting: Weight of the pseudo-labels; true labels have weight 1.
+
+    Returns:
+        The mixed images, not augmented yet.
+
+    Raises:
+        ValueError: If labeled and unlabeled images differ in size.
+    """
+    parts = (image, pseudo.label, pseudo.confidence)
+    mask = mixer(pseudo.label)
+    mixed, target, confidence = (ops.mix(part, mask) for part in parts)
+    true = torch.zeros_like(mask)
+    if count > 0:
+        check_equal_sizes(labeled["image"], image, "paste_labeled")
+        index = torch.arange(count, device=mask.device) % len(labeled["image"])
+        label = labeled["label"][index].to(target.dtype)
+        true[:count] = mixer(label)
+        mask = torch.cat([~true[:count], mask[count:]])
+        pasted = true[:count]
+        mixed[:count] = labeled["image"][index].where(pasted[:, None], image[:count])
+        target[:count] = label.where(pasted, pseudo.label[:count])
+        confidence[:count] = pseudo.confidence[:count].masked_fill(pasted, 1)
+    weight = weighting(confidence, valid=(target != ops.VOID) & ~true)
+    return Mixed(mixed, target, mask, confidence, weight.masked_fill(true, 1))
+
+
 def joined_forward(
     student: Callable[[Tensor], Tensor], labeled: Tensor, mixed: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -52,18 +134,9 @@ def joined_forward(
     Raises:
         ValueError: If the images differ in size.
     """
-    if labeled.shape[1:] != mixed.shape[1:]:
-        raise ValueError(
-            "labeled and unlabeled images must have one size for joined_forward, got"
-            f" {tuple(labeled.shape[2:])} and {tuple(mixed.shape[2:])}; give the data"
-            " module a crop, or set joined_forward=False"
-        )
+    check_equal_sizes(labeled, mixed, "joined_forward=True")
     logits = student(torch.cat([labeled, mixed]))
     return logits[: len(labeled)], logits[len(labeled) :]
-
-
-Weighting: TypeAlias = Callable[..., Tensor]
-"""Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
 
 
 def build_weighting(name: ops.PixelWeighting, *, threshold: float) -> Weighting:
