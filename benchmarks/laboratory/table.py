@@ -2,9 +2,10 @@
 
 python benchmarks/laboratory/table.py [FOLDER]
 
-The difference in brackets is to the Supervised run with few labels of the same data set
-and seed; both scores are those of the student. ``results`` holds the runs of train.py,
-``earlier`` those of an earlier loop that is not in the repository.
+The difference in brackets is to the Supervised run with few labels of the same data
+set, seed, rate and network; both scores are those of the student. ``results`` and
+``third`` hold runs of train.py, ``earlier`` those of an earlier loop that is not in the
+repository.
 """
 
 import json
@@ -22,6 +23,24 @@ def cell(score: float, baseline: dict[str, Any] | None, part: str) -> str:
     return f"{score:.1f} ({score - baseline['student'][part]:+.1f})"
 
 
+FORM = ("lr", "steps", "height", "model", "options", "encoder_factor")
+"""Settings that a run shares with its baseline."""
+
+
+def baseline_of(name: str, runs: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the Supervised run with few labels of the same set, seed and form."""
+
+    def form(run: dict[str, Any]) -> list[str]:
+        return [run.get("settings", {}).get(key, "None") for key in FORM]
+
+    dataset, _, _, seed = name.rsplit("_", 3)
+    for other, run in runs.items():
+        start, end = other.startswith(f"{dataset}_supervised"), f"_few_{seed}"
+        if start and other.endswith(end) and form(run) == form(runs[name]):
+            return None if other == name else run
+    return None
+
+
 def main() -> None:
     """Print one row for each result file."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else LABORATORY / "results"
@@ -35,10 +54,7 @@ def main() -> None:
     print(f"| run | {' | '.join(titles)} |")
     print(f"| --- {'| --- ' * len(titles)}|")
     for name, run in runs.items():
-        dataset, _, _, seed = name.rsplit("_", 3)
-        baseline = runs.get(f"{dataset}_supervised_few_{seed}")
-        if baseline is run:
-            baseline = None
+        baseline = baseline_of(name, runs)
         cells = [
             cell(run[network][part], baseline, part)
             if part in run.get(network, {})

@@ -39,23 +39,22 @@ SETS: dict[str, dict[str, Any]] = {
     "magnetic_tile": {"classes": 2, "few": 30, "crop": (96, 72), "steps": 800},
 }
 RATES = {"camvid": 3e-3, "msrc21": 1e-3, "magnetic_tile": 1e-3}
-HEIGHT = 72
 MEAN, STD = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
 
 Item = tuple[Tensor, Tensor, Tensor]
 """Image, label at the size of the image, and label at twice that size."""
 
 
-def read(source: Path, dataset: str, part: str) -> list[Item]:
+def read(source: Path, dataset: str, part: str, height: int) -> list[Item]:
     """Read the images and labels of one part of a data set, resized."""
     folder = LABELS[dataset][("train", "val").index(part)]
     items = []
     for path in sorted((source / dataset / part).iterdir()):
         image = Image.open(path).convert("RGB")
-        width, height = size_of(image, HEIGHT)
+        width, tall = size_of(image, height)
         label = read_label(source / dataset / folder / f"{path.stem}.png", dataset)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-        sizes = [(k * width, k * height) for k in (1, 2)]
+        image = image.resize((width, tall), Image.Resampling.BILINEAR)
+        sizes = [(k * width, k * tall) for k in (1, 2)]
         labels = [label.resize(size, Image.Resampling.NEAREST) for size in sizes]
         once, twice = (torch.from_numpy(np.array(resized)) for resized in labels)
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
@@ -63,12 +62,31 @@ def read(source: Path, dataset: str, part: str) -> list[Item]:
     return items
 
 
-def split_indices(dataset: str, count: int) -> tuple[list[int], list[int]]:
+def tile_indices(names: list[str]) -> tuple[list[int], list[int]]:
+    """Return the images of every fifth tile, and the others.
+
+    Exposures of a tile follow each other in the numbers of the files.
+    """
+    kinds = [name.split("_")[0] for name in names]
+    numbers = [int(name.rsplit("_", 1)[1]) for name in names]
+    order = sorted(range(len(names)), key=lambda i: (kinds[i], numbers[i]))
+    tiles: list[list[int]] = []
+    for i in order:
+        last = tiles[-1][-1] if tiles else None
+        if last is None or kinds[i] != kinds[last] or numbers[i] - numbers[last] > 100:
+            tiles.append([])
+        tiles[-1].append(i)
+    held_out = sorted(i for tile in tiles[::5] for i in tile)
+    return held_out, sorted({*range(len(names))} - {*held_out})
+
+
+def split_indices(dataset: str, names: list[str]) -> tuple[list[int], list[int]]:
     """Return the held-out training images and the others.
 
     Neighboring frames of CamVid and exposures of a tile are near copies of each other,
     so that whole stretches of them are held out.
     """
+    count = len(names)
     if dataset == "camvid":
         blocks = [range(i, min(i + 20, count)) for i in range(0, count, 20)]
         chosen = np.random.default_rng(0).permutation(len(blocks))[:3]
@@ -76,7 +94,7 @@ def split_indices(dataset: str, count: int) -> tuple[list[int], list[int]]:
         near = {j for i in held_out for j in range(i - 4, i + 5)}
         return held_out, [i for i in range(count) if i not in near]
     if dataset == "magnetic_tile":
-        return list(range(120)), list(range(120, count))
+        return tile_indices(names)
     order = np.random.default_rng(0).permutation(count).tolist()
     return sorted(order[:40]), sorted(order[40:])
 
@@ -172,9 +190,15 @@ class Run:
         spec = SETS[arguments.set]
         self.classes, crop = spec["classes"], spec["crop"]
         self.steps = arguments.steps or spec["steps"]
-        self.train = read(arguments.source, arguments.set, "train")
-        self.val = read(arguments.source, arguments.set, "val")
-        self.held_out, rest = split_indices(arguments.set, len(self.train))
+        crop = tuple(side * arguments.height // 72 for side in crop)
+        self.train = read(arguments.source, arguments.set, "train", arguments.height)
+        self.val = read(arguments.source, arguments.set, "val", arguments.height)
+        self.held_out, rest = split_indices(
+            arguments.set,
+            sorted(
+                p.stem for p in (arguments.source / arguments.set / "train").iterdir()
+            ),
+        )
         present = np.zeros((len(rest), 256), bool)
         for row, index in zip(present, rest, strict=True):
             row[np.unique(self.train[index][1].numpy())] = True
@@ -184,20 +208,27 @@ class Run:
         labeled = rest if arguments.labels == "all" else order[: spec["few"]]
         self.unlabeled = [i for i in rest if i not in {*labeled}] or rest
         torch.manual_seed(seed)
-        if arguments.set == "camvid":
+        if arguments.model == "small_unet":
             self.student: nn.Module = build_model(
                 "small_unet", "", self.classes, options={"width": 16}
             )
         else:
             weights = str(arguments.weights)
             self.student = build_model(
-                "fpn", "mobilenet_v2", self.classes, encoder_weights=weights
-            )
+                arguments.model,
+                "mobilenet_v2",
+                self.classes,
+                encoder_weights=weights,
+                options=json.loads(arguments.options),
+            ).to(memory_format=torch.channels_last)
         self.teacher = copy.deepcopy(self.student)
         self.lr = arguments.lr or RATES[arguments.set]
-        self.optimizer = torch.optim.AdamW(
-            self.student.parameters(), lr=self.lr, weight_decay=0.01
-        )
+        encoder = [p for n, p in self.student.named_parameters() if "encoder" in n]
+        other = [p for n, p in self.student.named_parameters() if "encoder" not in n]
+        groups = [{"params": other, "factor": 1.0}]
+        if encoder:
+            groups.append({"params": encoder, "factor": arguments.encoder_factor})
+        self.optimizer = torch.optim.AdamW(groups, lr=self.lr, weight_decay=0.01)
         self.strong = StrongAugment(IMAGENET_MEAN, IMAGENET_STD)
         self.labeled_views = Views(self.train, labeled, crop, 1000 * seed + 1)
         self.unlabeled_views = Views(self.train, self.unlabeled, crop, 1000 * seed + 2)
@@ -211,15 +242,18 @@ class Run:
         ramp = max(1, int(options.ramp * self.steps))
         for step in range(self.steps):
             for group in self.optimizer.param_groups:
-                group["lr"] = self.lr * ops.poly(step, self.steps)
+                group["lr"] = self.lr * group["factor"] * ops.poly(step, self.steps)
             image, label, _ = self.labeled_views.draw(4)
             self.student.train()
             ones = torch.ones(label.shape)
             factor = 0.0
             if options.method == "ssl" and step >= start:
                 factor = ops.sigmoid_ramp(step - start, ramp)
+                if options.rampdown:
+                    left = (self.steps - step) / (options.rampdown * self.steps)
+                    factor *= min(1.0, max(0.0, left - options.finish))
             if factor > 0:
-                mixed, target, weight = self._mix(step)
+                mixed, target, weight = self._mix(step, image, label)
                 loss = masked_cross_entropy(self.student(image), label, ones)
                 mixed_loss = masked_cross_entropy(self.student(mixed), target, weight)
                 loss = loss + factor * mixed_loss
@@ -236,7 +270,9 @@ class Run:
             self._update_teacher(step)
 
     @torch.no_grad()
-    def _mix(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _mix(
+        self, step: int, labeled: Tensor, true_label: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         options = self.arguments
         image, truth, valid = self.unlabeled_views.draw(4)
         self.teacher.train(options.mode == "train")
@@ -250,12 +286,25 @@ class Run:
             label = truth.where(truth < self.classes, torch.tensor(VOID))
         label = label.where(valid, torch.tensor(VOID))
         weight = torch.ones_like(confidence)
+        sure = ((confidence >= options.threshold) & valid).float()
         if options.weight == "share":
-            weight *= ((confidence >= 0.968) * valid).sum() / valid.sum()
+            weight *= sure.sum() / valid.sum()
+        elif options.weight == "pixel":
+            weight = sure
+        elif options.weight == "confidence":
+            weight = confidence.clone()
         mask = ops.classmix_mask(label, self.classes, generator=self.mixing)
+        mixed, target, w = (ops.mix(part, mask) for part in (image, label, weight))
+        n = round(options.paste * len(image))
+        if n:
+            pasted = ops.classmix_mask(
+                true_label, self.classes, rounding="ceil", generator=self.mixing
+            )[:n]
+            mixed[:n] = labeled[:n].where(pasted[:, None], image[:n])
+            target[:n] = true_label[:n].where(pasted, label[:n])
+            w[:n] = weight[:n].masked_fill(pasted, 1)
         torch.manual_seed(10_000 * options.seed + step)
-        mixed = self.strong(ops.mix(image, mask))
-        return mixed, ops.mix(label, mask), ops.mix(weight, mask)
+        return self.strong(mixed), target, w
 
     @torch.no_grad()
     def _update_teacher(self, step: int) -> None:
@@ -292,14 +341,32 @@ def main() -> None:
     parser.add_argument("--start", type=float, default=0.15, help="share of the run")
     parser.add_argument("--ramp", type=float, default=0.1, help="share of the run")
     parser.add_argument("--decay", type=float, default=0.99)
-    parser.add_argument("--weight", choices=("uniform", "share"), default="uniform")
+    parser.add_argument(
+        "--weight",
+        choices=("uniform", "share", "pixel", "confidence"),
+        default="uniform",
+    )
     parser.add_argument("--mode", choices=("eval", "train"), default="eval")
+    parser.add_argument("--threshold", type=float, default=0.968)
+    parser.add_argument("--height", type=int, default=72)
+    parser.add_argument("--encoder-factor", type=float, default=1.0)
+    parser.add_argument(
+        "--rampdown", type=float, default=0.0, help="share of the run in which λ falls"
+    )
+    parser.add_argument("--finish", type=float, default=0.0, help="share of that at 0")
+    parser.add_argument("--model")
+    parser.add_argument("--options", default="{}")
+    parser.add_argument(
+        "--paste", type=float, default=0.0, help="share of mixes with a labeled image"
+    )
     parser.add_argument("--flips", action="store_true", help="average two labelings")
     parser.add_argument("--bound", choices=("none", "truth"), default="none")
     parser.add_argument("--tag", help="name of the run in the file name")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if not arguments.model:
+        arguments.model = "small_unet" if arguments.set == "camvid" else "fpn"
     begin = time.perf_counter()
     run = Run(arguments)
     run.fit()

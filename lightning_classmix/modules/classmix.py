@@ -48,9 +48,8 @@ class ClassMix(Supervised):
         exclude: Class indices that are never pasted; for the mask rule ``classmix``.
         weighting: Weight of each mixed pixel in the loss: 1 (``uniform``); the share of
             pixels with a confidence of at least ``threshold``, in the batch
-            (``confident_share``) or the image (``confident_share_per_image``); 1 for
-            confident pixels and 0 for others (``confident_pixels``); or in Python a
-            function from confidence and ``valid=`` to weight.
+            (``confident_share``) or image (``confident_share_per_image``); 1 or 0
+            (``confident_pixels``); or a function from confidence, ``valid=`` to weight.
         consistency: Loss on the mixed images: ``cross_entropy`` with the pseudo-labels,
             or ``mean_squared_error`` between the probabilities of student and teacher.
         threshold: Teacher probability from which a pixel is confident, in [0, 1].
