@@ -54,6 +54,8 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/parts.py --rounds 3 --side 1200 --json bench/parts.json
 	$(BIN)/python benchmarks/data.py --rounds 3 --json bench/data.json
 	$(BIN)/python benchmarks/scaling.py --json bench/scaling.json
+	$(BIN)/python benchmarks/ddp.py --rounds 1 --json bench/ddp.json
+	$(BIN)/python benchmarks/gpu_step.py --json bench/gpu_step.json
 
 docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

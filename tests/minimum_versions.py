@@ -3,14 +3,15 @@
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 
 def lowest_versions(pyproject: Path) -> list[str]:
     """Return ``name==version`` for every requirement with a lower bound."""
     project = tomllib.loads(pyproject.read_text())["project"]
-    extras = project["optional-dependencies"]
-    requirements = [*project["dependencies"], *extras["export"]]
+    extras = project["optional-dependencies"].values()
+    requirements = [*project["dependencies"], *chain.from_iterable(extras)]
     bounds = [
         re.match(r"([\w-]+)(?:\[[\w,]+\])?>=([\w.]+)", text) for text in requirements
     ]

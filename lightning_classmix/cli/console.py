@@ -3,6 +3,8 @@
 import os
 import select
 import sys
+import traceback
+from pathlib import Path
 
 
 def print_line(line: str) -> None:
@@ -27,12 +29,45 @@ def printable(text: str) -> str:
     )
 
 
-def escape_unencodable() -> None:
-    """Print escapes for characters that the encoding of the terminal does not have."""
+def prepare_output() -> None:
+    """Print escapes for characters that the encoding of the terminal does not have.
+
+    What is printed to an output that was closed before the start is dropped.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def write_output(text: str) -> None:
+    """Print a text and all that was printed before; exit if that is not possible.
+
+    Raises:
+        BrokenPipeError: If the reader of the output has ended.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        sys.stderr.write(
+            f"classmix: error: the output cannot be written: {error.strerror}\n"
+        )
+        sys.exit(1)
+
+
+def is_of_output(error: OSError) -> bool:
+    """Return whether an error occurred while something was printed."""
+    return any(
+        "rich" in Path(frame.filename).parts or "sys.stdout" in (frame.line or "")
+        for frame in traceback.extract_tb(error.__traceback__)
+    )
 
 
 def output_is_closed() -> bool:
@@ -46,5 +81,9 @@ def output_is_closed() -> bool:
     poll.register(sys.stdout.fileno(), 0)
     closed = any(event & select.POLLERR for _, event in poll.poll(0))
     if closed:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     return closed
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

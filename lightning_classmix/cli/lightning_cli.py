@@ -19,7 +19,7 @@ from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
 from lightning_classmix.callbacks.validation_record import ValidationRecord
 from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import expand_arguments
-from lightning_classmix.cli.console import print_line
+from lightning_classmix.cli.console import is_of_output, print_line
 from lightning_classmix.cli.data_files import look_up_files
 from lightning_classmix.cli.errors import USER_ERRORS, fail
 from lightning_classmix.cli.loggers import open_run_folder, trainer_loggers
@@ -161,7 +161,8 @@ class ClassMixCLI(LightningCLI):
             super()._run_subcommand(subcommand)
         except (Exception, Interrupted) as error:
             if isinstance(error, OSError) and error.errno and not error.filename:
-                error.filename = self.trainer.log_dir  # the writer of a log
+                # Of the writer of a log, if it is not the output.
+                error.filename = None if is_of_output(error) else self.trainer.log_dir
             if subcommand == "fit" and not isinstance(error, FloatingPointError):
                 checkpoint = self._newest_checkpoint()
                 if checkpoint:

@@ -6,6 +6,8 @@ import re
 import threading
 from collections.abc import Iterator
 
+from lightning_classmix.cli.console import is_of_output
+
 _OTHER_FOLDER = "give another folder"
 _REMEDIES = {
     errno.ENOSPC: "free space on the disk, or give a folder on another one",
@@ -39,7 +41,9 @@ def machine_error_message(error: BaseException) -> str | None:
         number, file = _system_error(cause, text)
         if number in _REMEDIES:
             reason = os.strerror(number)
-            return f"{file or 'a file'} cannot be used: {reason}; {_REMEDIES[number]}"
+            printing = isinstance(cause, OSError) and is_of_output(cause)
+            name = file or ("the output" if printing else "a file")
+            return f"{name} cannot be used: {reason}; {_REMEDIES[number]}"
         worker = _WORKER.search(text)
         if worker:
             shared = "; raise the shared memory" if "shared memory" in text else ""

@@ -8,7 +8,11 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from lightning_classmix.cli.console import escape_unencodable, output_is_closed
+from lightning_classmix.cli.console import (
+    output_is_closed,
+    prepare_output,
+    write_output,
+)
 from lightning_classmix.cli.help import COMMANDS, TRAINER_COMMANDS, help_text
 from lightning_classmix.signals import Interrupted, StopAtOnce
 
@@ -36,11 +40,16 @@ def main() -> None:
     exit status is 141, that of a program that SIGPIPE stopped. SIGINT, SIGTERM and
     SIGHUP end it with status 128 + signal; a training writes a checkpoint first.
     """
-    escape_unencodable()
+    prepare_output()
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        sys.stderr.write("classmix: error: the current folder was deleted\n")
+        sys.exit(1)
     try:
         with StopAtOnce():
             _run(sys.argv[1:])
-            sys.stdout.flush()
+            write_output("")
     except Interrupted as stop:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             sys.stderr.write(f"classmix: {stop}\n")
@@ -53,10 +62,10 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> None:
     if arguments[:1] in (["--help"], ["-h"]):
-        sys.stdout.write(help_text())
+        write_output(help_text())
         return
     if arguments == ["--version"]:
-        sys.stdout.write(f"classmix {version('lightning-classmix')}\n")
+        write_output(f"classmix {version('lightning-classmix')}\n")
         return
     # Imported when needed, so that help is quick.
     from lightning_classmix.cli import errors

@@ -1,6 +1,6 @@
 """Predict raw images: from pixels to a label map at the size of the image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -105,7 +105,7 @@ def predict_bands(
             (``gaussian``).
 
     Yields:
-        Logits of the next rows, whose softmax is the average of the windows, float32
+        Class probabilities of the next rows, the average of the windows, float32
         ``(C, h, W)``.
     """
     height, width = image.shape[:2]
@@ -129,13 +129,14 @@ def predict_bands(
                 total = probability.new_zeros(probability.shape[1], rows, width)
                 weights = weights.to(total.device)
                 factor = factor.to(total.device)
+            if blend != "uniform":
+                probability *= factor
             for left, values in zip(group, probability, strict=True):
-                total[..., left : left + columns] += values * factor
+                total[..., left : left + columns] += values
                 weights[:, left : left + columns] += factor
         following = tops[index + 1] if index + 1 < len(tops) else height
         done = min(following - top, rows)
-        average = total[:, :done] / weights[:done]
-        yield average.clamp_min(torch.finfo(average.dtype).tiny).log()
+        yield total[:, :done] / weights[:done]
         total = torch.cat([total[:, done:], torch.zeros_like(total[:, :done])], 1)
         weights = torch.cat([weights[done:], torch.zeros_like(weights[:done])])
 
@@ -205,11 +206,9 @@ def predict_image(
         streams.append(bands(pixels[:, ::-1]))
     parts = []
     for band, *mirrored in zip(*streams, strict=True):
-        logits = band
         if mirrored:
-            probability = (band.softmax(0) + mirrored[0].flip(-1).softmax(0)) / 2
-            logits = probability.clamp_min(torch.finfo(band.dtype).tiny).log()
-        result = logits.softmax(0) if probabilities else logits.argmax(0).byte()
+            band = (band + mirrored[0].flip(-1)) / 2
+        result = band if probabilities else _most_probable(band)
         parts.append(result.cpu())
     return torch.cat(parts, dim=-2)
 
@@ -222,14 +221,25 @@ def _full_size(logits: Tensor, size: Sequence[int], probabilities: bool) -> Tens
             logits = functional.interpolate(logits, tuple(size), mode="bilinear")
         return logits.softmax(1)[0].cpu()
     if logits.shape[-2:] == tuple(size):
-        return logits.argmax(1)[0].byte().cpu()
-    best = torch.full(tuple(size), -torch.inf, device=logits.device)
-    label = torch.zeros(tuple(size), dtype=torch.uint8, device=logits.device)
-    for index in range(logits.shape[1]):
-        score = functional.interpolate(
-            logits[:, index : index + 1], tuple(size), mode="bilinear"
-        )[0, 0]
-        larger = score > best
-        label[larger] = index
-        best = torch.maximum(best, score)
-    return label.cpu()
+        return _most_probable(logits[0]).cpu()
+    parts = (logits[:, index : index + 1] for index in range(logits.shape[1]))
+    scores = (functional.interpolate(p, tuple(size), mode="bilinear") for p in parts)
+    return _most_probable(score[0, 0] for score in scores).cpu()
+
+
+def _most_probable(scores: Iterable[Tensor]) -> Tensor:
+    """Return the class of the largest score, uint8 ``(H, W)``.
+
+    One class after the other needs little memory, and on the CPU a third of the time of
+    ``argmax`` over the first axis.
+
+    Args:
+        scores: Score of each class, float ``(H, W)``.
+    """
+    classes = iter(scores)
+    best = next(classes).clone()
+    label = torch.zeros_like(best, dtype=torch.uint8)
+    for index, score in enumerate(classes, start=1):
+        label.masked_fill_(score > best, index)
+        torch.maximum(best, score, out=best)
+    return label

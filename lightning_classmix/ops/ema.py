@@ -1,11 +1,12 @@
 """Exponential moving average of parameters, which makes the teacher."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-_BLOCK = 2**18
+_BLOCK = 2**20
 """Number of elements of a large tensor that are averaged at once on the CPU."""
 
 
@@ -67,15 +68,32 @@ def ema_update_(
         finite = [value.where(value.isfinite(), average) for average, value in pairs]
         torch._foreach_copy_(list(averages), finite)
         return
-    # Cleaning the difference takes a quarter of the time of testing the values.
     if all(average.device.type == "cpu" for average, _ in pairs):
         # In blocks that stay in the cache; a foreach call does not.
         for average, value in pairs:
             for old, new in zip(_blocks(average), _blocks(value), strict=True):
-                old.add_((new - old).nan_to_num_(0.0, 0.0, 0.0), alpha=1 - decay)
+                _update_block_(old, new, decay)
         return
-    moves = [(value - average).nan_to_num_(0.0, 0.0, 0.0) for average, value in pairs]
+    moves = [_finite_move(average, value) for average, value in pairs]
     torch._foreach_add_(list(averages), moves, alpha=1 - decay)
+
+
+def _update_block_(average: Tensor, value: Tensor, decay: float) -> None:
+    """Update an average on the CPU, with a faster operation if all values are finite.
+
+    The sum of values that are not all finite is not finite; it takes a fraction of the
+    time of testing each. ``lerp_`` rounds as the other branch does for large decays.
+    """
+    narrow = average.dtype.itemsize < 4
+    if decay > 0.5 and not narrow and math.isfinite(value.sum().item()):
+        average.lerp_(value, 1 - decay)
+    else:
+        average.add_(_finite_move(average, value), alpha=1 - decay)
+
+
+def _finite_move(average: Tensor, value: Tensor) -> Tensor:
+    """Return ``value - average``, 0 where it is not finite."""
+    return (value - average).nan_to_num_(0.0, 0.0, 0.0)
 
 
 def _blocks(tensor: Tensor) -> Sequence[Tensor]:

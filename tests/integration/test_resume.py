@@ -2,7 +2,7 @@
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -121,57 +121,84 @@ def same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
-INTERRUPTIONS = [
-    pytest.param(EPOCH, 0, 1, id="end-of-epoch"),
-    pytest.param(2 * EPOCH, 0, 1, id="end-of-second-epoch"),
+class Whole(NamedTuple):
+    """An uninterrupted run with a checkpoint of every step or epoch."""
+
+    folder: Path
+    options: dict[str, Any]
+    content: dict[str, Any]
+    batches: Batches
+
+
+def whole_run(folder: Path, **options: Any) -> Whole:
+    return Whole(folder, options, *run(folder, **options))
+
+
+SETTINGS = {
+    "one-batch": {"workers": 0, "every": 1},
+    "accumulated": {"workers": 0, "every": 1, "accumulate": 2},
+    "worker": {"workers": 1, "every": 1},
+}
+STOPS = [
+    pytest.param("one-batch", EPOCH, id="end-of-epoch"),
+    pytest.param("one-batch", 2 * EPOCH, id="end-of-second-epoch"),
     *(
         pytest.param(
-            random.Random(seed).randint(1, STEPS - 1), 0, 1, id=f"random-{seed}"
+            "one-batch", random.Random(seed).randint(1, STEPS - 1), id=f"random-{seed}"
         )
         for seed in range(4)
     ),
-    pytest.param(3, 0, 2, id="accumulated"),
-    pytest.param(7, 1, 1, id="worker", marks=pytest.mark.slow),
+    pytest.param("accumulated", 3, id="accumulated"),
+    pytest.param("worker", 7, id="worker", marks=pytest.mark.slow),
 ]
 
 
-@pytest.mark.parametrize(("step", "workers", "accumulate"), INTERRUPTIONS)
+@pytest.fixture(scope="module", name="whole")
+def make_whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Whole:
+    return whole_run(tmp_path_factory.mktemp("whole"), **SETTINGS[request.param])
+
+
+@pytest.mark.parametrize(("whole", "step"), STOPS, indirect=["whole"], scope="module")
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_resumed_run_ends_with_the_same_checkpoint_and_batches(
-    step: int, workers: int, accumulate: int, tmp_path: Path
+    whole: Whole, step: int, tmp_path: Path
 ) -> None:
-    options = {"workers": workers, "every": step, "accumulate": accumulate}
-    whole, batches = run(tmp_path / "whole", **options)
-    seed_everything(
-        99, verbose=False
-    )  # the seed of the resumed run must have no effect
-    half = tmp_path / "whole" / f"step={step}.ckpt"
-    resumed, remaining = run(tmp_path / "resumed", **options, ckpt_path=str(half))
+    seed_everything(99, verbose=False)  # must have no effect on the resumed run
+    half = whole.folder / f"step={step}.ckpt"
+    resumed, remaining = run(tmp_path, **whole.options, ckpt_path=str(half))
+    batches = whole.batches
 
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "scores"):
-        assert same(whole[part], resumed[part]), part
+        assert same(whole.content[part], resumed[part]), part
     for part in ("global_step", "epoch", "base_seed", "SemiSupervisedDataModule"):
-        assert whole[part] == resumed[part], part
-    assert whole["callbacks"]["EMATeacher"] == resumed["callbacks"]["EMATeacher"]
+        assert whole.content[part] == resumed[part], part
+    teachers = [each["callbacks"]["EMATeacher"] for each in (whole.content, resumed)]
+    assert teachers[0] == teachers[1]
     assert remaining.values == {i: batches.values[i] for i in remaining.values}
     assert min(remaining.values) == batches.steps.index(step) + 1
     assert max(remaining.values) == max(batches.values)
 
 
+@pytest.fixture(scope="module", params=[1.0, None], ids=["validated", "not validated"])
+def epochs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Whole:
+    folder = tmp_path_factory.mktemp("epochs")
+    return whole_run(folder, workers=0, every=0, interval=request.param)
+
+
 @pytest.mark.parametrize("epoch", [1, 2])
-@pytest.mark.parametrize("validated", [True, False])
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_checkpoint_of_the_end_of_an_epoch_resumes_with_the_next_epoch(
-    epoch: int, validated: bool, tmp_path: Path
+    epochs: Whole, epoch: int, tmp_path: Path
 ) -> None:
-    interval = 1.0 if validated else None
-    options: dict[str, Any] = {"workers": 0, "every": 0, "interval": interval}
-    whole, batches = run(tmp_path / "whole", **options)
-    half = tmp_path / "whole" / f"step={epoch * EPOCH}.ckpt"
-    resumed, remaining = run(tmp_path / "resumed", **options, ckpt_path=str(half))
+    half = epochs.folder / f"step={epoch * EPOCH}.ckpt"
+    resumed, remaining = run(tmp_path, **epochs.options, ckpt_path=str(half))
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
-        assert same(whole[part], resumed[part]), part
-    assert remaining.values == {i: batches.values[i] for i in remaining.values}
+        assert same(epochs.content[part], resumed[part]), part
+    assert remaining.values == {i: epochs.batches.values[i] for i in remaining.values}
     assert list(remaining.values) == list(range(epoch * EPOCH, STEPS))
 
 

@@ -219,3 +219,29 @@ def test_on_the_cpu_every_tensor_is_averaged_in_blocks(
         [torch.zeros(3), torch.zeros(4)], [torch.ones(3), torch.ones(4)], 0.5
     )
     assert sizes == [3, 3, 4, 4]
+
+
+def test_finite_values_are_not_tested_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(average: Tensor, value: Tensor) -> Tensor:
+        raise AssertionError("this takes twice the time")
+
+    average, value = torch.randn(5, 4), torch.randn(5, 4)
+    slow = average + 0.25 * (value - average)
+    monkeypatch.setattr(ema, "_finite_move", refuse)
+    ops.ema_update_([average], [value], 0.75)
+    torch.testing.assert_close(average, slow)
+
+
+@pytest.mark.parametrize(
+    "bad", [[torch.nan], [torch.inf], [torch.inf, -torch.inf], [3e38, 3e38]]
+)
+def test_a_block_whose_sum_is_not_finite_moves_where_its_values_are(
+    bad: list[float],
+) -> None:
+    value = torch.cat([torch.ones(3), torch.tensor(bad)])
+    average = torch.zeros_like(value)
+    ops.ema_update_([average], [value], 0.75)
+    finite = torch.tensor(bad).where(torch.tensor(bad).isfinite(), torch.tensor(0.0))
+    torch.testing.assert_close(average, 0.25 * torch.cat([torch.ones(3), finite]))
