@@ -1,0 +1,75 @@
+"""The comparison on real images: its data sets and its files."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from lightning_classmix.experiments.compare_methods import select_methods
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+CONFIGS = sorted((BENCHMARKS / "real_images").glob("*.yaml"))
+
+
+@pytest.fixture
+def prepare_sets() -> ModuleType:
+    """Return the script that arranges the data sets."""
+    path = BENCHMARKS / "prepare_sets.py"
+    spec = importlib.util.spec_from_file_location("prepare_sets", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_three_sets_are_compared_in_the_same_way() -> None:
+    configs = [yaml.safe_load(path.read_text()) for path in CONFIGS]
+    assert [path.stem for path in CONFIGS] == ["camvid", "magnetic_tile", "msrc21"]
+    for config in configs:
+        methods = select_methods(config["methods"], config["define"])
+        for name, method in methods.items():
+            method.check(name, config["shared"])
+        options = methods["labeled_pasted"].init_args
+        assert options["labeled_only_steps"] == 0.15 * config["steps"]
+        assert options["ramp_steps"] == 0.1 * config["steps"]
+        assert config["seeds"] == [0, 1, 2]
+
+
+def test_no_training_frame_is_near_a_validation_frame(prepare_sets: ModuleType) -> None:
+    frames = [Path(f"{i:04}.jpg") for i in range(367)]
+    train, val = prepare_sets.split_camvid(frames)
+    train_indices, val_indices = ([int(p.stem) for p in part] for part in (train, val))
+    assert len(val) == 100
+    assert len(train) == 367 - 5 * 28
+    assert min(abs(i - j) for i in train_indices for j in val_indices) == 5
+
+
+def test_camvid_is_arranged_with_its_labels(
+    prepare_sets: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    for folder in ("train", "trainannot", "val", "valannot"):
+        (source / "camvid" / folder).mkdir(parents=True)
+    for i in range(60):
+        image = Image.new("RGB", (8, 6), (i, 0, 0))
+        image.save(source / "camvid" / "train" / f"{i:02}.png")
+        label = Image.fromarray(np.full((6, 8), i % 11, np.uint8))
+        label.save(source / "camvid" / "trainannot" / f"{i:02}.png")
+    arguments = ["prepare_sets.py", str(source), str(out), "--sets", "camvid"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    prepare_sets.main()
+    root = out / "camvid"
+    for part, count in ((root, 32), (root / "val", 20)):
+        images = sorted((part / "images").iterdir())
+        assert len(images) == count
+        for path in images:
+            assert (
+                np.unique(Image.open(part / "labels" / path.name))
+                == int(path.stem) % 11
+            )
