@@ -69,5 +69,5 @@ def test_camvid_is_arranged_with_its_labels(
         images = sorted((part / "images").iterdir())
         assert len(images) == count
         for path in images:
-            label = np.array(Image.open(part / "labels" / path.name))
-            assert (label == int(path.stem) % 11).all()
+            classes = np.array(Image.open(part / "labels" / path.name))
+            assert (classes == int(path.stem) % 11).all()
