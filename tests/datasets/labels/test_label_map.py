@@ -305,6 +305,7 @@ def test_a_file_tells_whether_it_is_read_by_its_indices(
     codes = with_palette([0], *colors).codes
     assert codes is not None
     assert label_map.uses_indices(codes[:2]) is indices
+    assert label_map.uses_indices(codes[:1]) is indices
     others = [3, RED, *few_bits_values(1)[:2].tolist()]
     assert label_map.uses_indices(np.array([*codes[:2], *others])) is indices
     assert label_map.uses_indices(np.array(others)) is False
