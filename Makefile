@@ -39,7 +39,7 @@ test: check
 .venv-minimum/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-minimum
 	$(PYTHON) tests/minimum_versions.py > .venv-minimum/constraints.txt
-	.venv-minimum/bin/python -m pip install --quiet --constraint .venv-minimum/constraints.txt --editable '.[export]' hypothesis pytest pytest-xdist
+	.venv-minimum/bin/python -m pip install --quiet --constraint .venv-minimum/constraints.txt --editable '.[convert,export,geo,streaming,tiff]' hypothesis pytest pytest-xdist
 	touch $@
 
 # Old versions beside new ones of other libraries warn.

@@ -322,7 +322,6 @@ def main() -> None:
         print(f"| `{file}` | {number} | {number - left} | {left} |")
     seconds = sum(m.seconds for m in drawn)
     print(Counter(m.outcome for m in drawn), f"{seconds:.0f} s of processor time")
-    gc.unfreeze()
 
 
 if __name__ == "__main__":

@@ -16,15 +16,16 @@ import sys
 import tempfile
 import warnings
 from functools import partial
-from pathlib import Path
+from itertools import accumulate
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
 from ops import looped_step  # the script beside this one
-from timing import Clock, Report, arguments, memory_of_process
+from timing import Clock, Report, arguments
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 
 from lightning_classmix import ClassMix, EMATeacher, build_model, ops
@@ -229,30 +230,40 @@ def build_student(case: tuple[Any, ...]) -> nn.Module:
 
 
 def print_peak(kind: str, name: str, options: Any) -> None:
-    """Print the memory in MB that ten steps add to a process at their peak."""
+    """Print the memory in MB that tensors of four steps take at their peak.
+
+    On the CPU only tensors count: the process also holds libraries, which are loaded
+    when Lightning first needs them.
+    """
     case = (CASES | CUDA_CASES)[name]
     _, _, size, images, _ = case
     batch = batch_of(size, images, options.device)
     module = module_of(case)
-    base = 0.0
-    if not options.device.startswith("cuda"):
-        build_student(case)(batch["labeled"]["image"])  # loads libraries
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-        base = memory_of_process("VmRSS")
-    if kind == "trainer":
+
+    def steps() -> None:
+        if kind == "bare":
+            student = module.student.to(options.device)
+            loop = BareLoop(student, module.augment, options, looped=False)
+            for _ in range(4):
+                loop.step(batch)
+            return
         with tempfile.TemporaryDirectory() as folder:
             callbacks = [EMATeacher(), PseudoLabelHealth(), Pictures()]
-            trainer_of(options, 10, folder, callbacks).fit(module, loader(batch, 10))
-    else:
-        loop = BareLoop(
-            module.student.to(options.device), module.augment, options, looped=False
-        )
-        for _ in range(10):
-            loop.step(batch)
+            trainer_of(options, 4, folder, callbacks).fit(module, loader(batch, 4))
+
     if options.device.startswith("cuda"):
+        steps()
         print(torch.cuda.max_memory_allocated() / 2**20)
-    else:
-        print(memory_of_process("VmHWM") - base)
+        return
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        steps()
+    events: Any = profiler.profiler.kineto_results.events()
+    sizes = [
+        (event.start_ns(), event.nbytes())
+        for event in events
+        if event.name() == "[memory]"
+    ]
+    print(max(accumulate(size for _, size in sorted(sizes))) / 2**20)
 
 
 def compare_memory(name: str, report: Report) -> None:
@@ -264,7 +275,7 @@ def compare_memory(name: str, report: Report) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks[kind] = float(done.stdout.split()[-1]) / 1e3  # MB in place of ms
     report.add(
-        f"peak memory, {name}",
+        f"peak memory of tensors, {name}",
         "bare loop",
         [peaks["trainer"]],
         [peaks["bare"]],

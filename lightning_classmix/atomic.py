@@ -29,7 +29,7 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[Any]:
     except OSError as error:
         # Writing to it names no file; a text without errno would be hidden by a name.
         if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename = str(path)
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -187,8 +187,8 @@ def check_mixable(image: Tensor) -> None:
     if len(image) < 2:
         raise ValueError(
             "the unlabeled batch must hold at least 2 images on each device, got"
-            f" {len(image)}; each is pasted into another one: raise the batch size, or"
-            " leave out a shorter last batch with drop_last=True"
+            f" {len(image)}; each is pasted into another image: raise the batch size,"
+            " or leave out a shorter last batch with drop_last=True"
         )
 
 

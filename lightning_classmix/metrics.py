@@ -170,7 +170,7 @@ def grouped(metrics: MetricCollection) -> MetricCollection:
     torchmetrics updates no metric outside of a group after the first batch, and leaves
     a metric that was added as ``metrics["x"] = …`` outside.
     """
-    metrics.add_metrics({})  # assigns all groups anew
+    metrics.add_metrics({})  # assigns all groups again
     return metrics
 
 

@@ -1,4 +1,4 @@
-"""Mask rules by name; all are called alike: class map in, mask out."""
+"""Mask rules by name: functions from a label map to a mask."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

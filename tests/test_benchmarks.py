@@ -101,7 +101,7 @@ def test_step(run: Run) -> None:
 @pytest.mark.slow
 def test_step_compares_memory(run: Run) -> None:
     rows = run("step", "--steps", "1", "--only", "SmallUNet")
-    assert rows[-1]["claim"] == "peak memory, SmallUNet"
+    assert rows[-1]["claim"] == "peak memory of tensors, SmallUNet"
 
 
 @pytest.mark.slow

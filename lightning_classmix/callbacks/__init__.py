@@ -1,4 +1,4 @@
-"""Callbacks that update the teacher, check a training or write its results."""
+"""Callbacks that update the teacher, check a run or write its results."""
 
 from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.callbacks.finite_loss import FiniteLoss

@@ -69,7 +69,7 @@ def check_callbacks(callbacks: Sequence[Callback], teacher: type[Callback]) -> N
         name = type(callback).__name__
         if isinstance(callback, StochasticWeightAveraging):
             raise ValueError(
-                f"callbacks must not hold {name} beside EMATeacher, got both; it would"
+                f"callbacks must not hold {name} and EMATeacher, got both; it would"
                 " change the student, and the teacher is an average already"
             )
         if isinstance(callback, WeightAveraging):

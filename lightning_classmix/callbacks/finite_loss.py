@@ -1,4 +1,4 @@
-"""Stop a training whose loss or weights are not finite."""
+"""Stop training when the loss or the weights are not finite."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Stop a training on a signal, with a checkpoint from which it can be resumed."""
+"""Stop training on a signal, with a checkpoint from which it can be resumed."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Record the last validation of a run for its report: scores and extreme images."""
+"""Record the last validation of a run for its report: scores, worst and best images."""
 
 import json
 import math

@@ -106,7 +106,7 @@ def _shares(
 
 
 def find_warnings(data: FileDataModule, inspection: Inspection) -> list[str]:
-    """Return warnings: no faults, but they may harm a training or its score."""
+    """Return warnings: no faults, but they may harm the training or its score."""
     records, messages = inspection.records, [*inspection.warnings]
     if len(records.get("unlabeled", ())) < 2:
         messages.append("there are fewer than 2 unlabeled images: ClassMix needs more")

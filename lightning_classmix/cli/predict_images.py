@@ -64,9 +64,9 @@ def predict_images(
         max_image_pixels: Largest number of pixels of an image; a larger file is left
             out.
     """
-    files = dict(_files(inputs))
     if out.is_file():
         raise FileExistsError(f"out must be a folder, got the file {out}")
+    files = dict(_files(inputs, out))
     predictor = Predictor.from_checkpoint(
         ckpt_path,
         device=device,
@@ -118,14 +118,23 @@ def input_arguments(arguments: Sequence[str]) -> list[str]:
     return [*inputs, *arguments[count:]]
 
 
-def _files(inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Yield the name and path of each image, with a unique name."""
+def _files(inputs: Sequence[str], out: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and path of each image, with a unique name.
+
+    Earlier predictions, in a folder ``out`` that is part of an input, are left out.
+    """
+    written = out.resolve()
     names: dict[str, Path] = {}
     for pattern in inputs:
         paths: list[tuple[str, Path]] = []
         if os.path.isdir(pattern):
             root = Path(pattern)
+            if root.resolve() == written:
+                raise ValueError(f"out must not be a folder of the inputs, got {out}")
+            inside = written.is_relative_to(root.resolve())
             for path in map(Path, list_images(root).strings()):
+                if inside and path.resolve().is_relative_to(written):
+                    continue
                 paths.append((str(path.relative_to(root).with_suffix("")), path))
         else:
             found = [pattern] if os.path.isfile(pattern) else glob.glob(pattern)

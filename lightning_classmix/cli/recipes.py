@@ -7,6 +7,7 @@ import yaml
 from jsonargparse import get_loader
 
 from lightning_classmix.cli.help import RECIPES
+from lightning_classmix.datasets.yaml_keys import repeated_key
 from lightning_classmix.ops.ranges import similar
 
 _EventLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -73,6 +74,7 @@ def read_config(name: str) -> Config:
     try:
         _check_nesting(text, path)
         content = get_loader("yaml")(text)
+        twice = repeated_key(text)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"config must be YAML, got {path}: {reason}") from error
@@ -83,6 +85,8 @@ def read_config(name: str) -> Config:
     ):
         raise ValueError(f"config must hold keys and values, got {path}")
     _check_size(content, path)
+    if twice is not None:
+        raise ValueError(f"config must hold a key once, got {twice} twice in {path}")
     return Config(path, content)
 
 

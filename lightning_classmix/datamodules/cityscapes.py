@@ -115,8 +115,8 @@ class CityscapesDataModule(FileDataModule):
             ) from None
         except BadZipFile as error:
             raise ValueError(
-                f"the archives in {self.root} must be whole, got {error}; download them"
-                " again"
+                f"the archives in {self.root} must be complete, got {error}; download"
+                " them again"
             ) from None
         except NotADirectoryError as error:
             raise ValueError(

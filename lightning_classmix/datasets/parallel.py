@@ -17,7 +17,7 @@ def parallel_map(
     Args:
         task: Function of one item.
         items: Items, usually indices of files.
-        title: Text beside the progress bar.
+        title: Text next to the progress bar.
 
     Returns:
         Results in the order of the items.

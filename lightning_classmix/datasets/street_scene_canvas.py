@@ -10,9 +10,8 @@ from PIL import Image, ImageDraw
 SKY, BUILDING, ROAD, SIDEWALK, TREE, CAR, PERSON = range(7)
 
 CURB, WALL = 3.4, 5.8  # where road and sidewalk end, meters from the middle
-FAR = 70.0  # meters from the camera, as is the next
-_NEAR = 2.5
-_FINER = 2  # the picture is drawn this much finer than it is returned
+FAR, _NEAR = 70.0, 2.5  # meters from the camera
+_FINER = 2  # factor by which the scene is drawn larger than the image
 
 Point = tuple[float, float]
 _ANGLES = np.linspace(0, 2 * np.pi, 16, endpoint=False).tolist()
@@ -91,7 +90,7 @@ class Canvas:
         self.image.paste(Image.fromarray(np.clip(painted, 0, 255).astype(np.uint8)))
 
     def ground(self) -> None:
-        """Lay the road, with its markings, and a sidewalk along each side."""
+        """Draw the road with its markings, a sidewalk along each side, and grass."""
         road = self.tone(60, 150, 6)
         walk = (
             road + self.tone(-30, 45, 8)
@@ -116,7 +115,7 @@ class Canvas:
             self.paint(ROAD, paint, [self.project(x, 0, w) for x, w in corners], z)
 
     def building(self, side: float, far: float, near: float) -> None:
-        """Build a house on one side (-1 or 1), from ``near`` to ``far`` meters."""
+        """Draw a building on one side (-1 or 1), from ``near`` to ``far`` meters."""
         roof, wall = (
             self.rng.uniform(4, 16),
             side * self.rng.uniform(WALL, WALL + 1.5),
@@ -137,7 +136,7 @@ class Canvas:
                 )
 
     def tree(self, x: float, z: float) -> None:
-        """Plant a tree."""
+        """Draw a tree."""
         height, crown = self.rng.uniform(3.5, 8), self.rng.uniform(0.9, 2.0)
         self.box(TREE, self.tone(45, 95, 10), (x - 0.15, x + 0.15), (0, height), z)
         leaf = self.tone(45, 120, 8) + np.array([-5, 22, -22]) * self.rng.uniform(
@@ -152,7 +151,7 @@ class Canvas:
             )
 
     def car(self, x: float, z: float) -> None:
-        """Park a car, seen from behind."""
+        """Draw a car, seen from behind."""
         width, waist = self.rng.uniform(0.8, 1.0), self.rng.uniform(0.8, 1.1)
         roof, body = waist + self.rng.uniform(0.45, 0.8), self.tone(25, 225, 34)
         for wheel in (x - width + 0.15, x + width - 0.15):
@@ -168,7 +167,7 @@ class Canvas:
             self.box(CAR, red, (lamp - 0.1, lamp + 0.1), (waist - 0.3, waist - 0.15), z)
 
     def person(self, x: float, z: float) -> None:
-        """Let somebody stand there."""
+        """Draw a person."""
         tall, step = self.rng.uniform(1.45, 1.95), self.rng.uniform(0.02, 0.2)
         legs, coat = self.tone(25, 150, 20), self.tone(30, 210, 38)
         skin = np.array([205.0, 160, 130]) * self.rng.uniform(0.4, 1.1)
@@ -196,7 +195,7 @@ class Canvas:
 def _smooth_noise(
     rng: np.random.Generator, size: tuple[int, int], cells: int
 ) -> NDArray[np.float64]:
-    """Return smooth noise of about unit spread, ``(H, W)``, with ``cells`` per side."""
+    """Return smooth noise of standard deviation near 1, ``(H, W)``."""
     coarse = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
     fine = coarse.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.asarray(fine, dtype=np.float64)

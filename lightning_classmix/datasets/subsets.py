@@ -120,7 +120,7 @@ def divide_images(
     if len(unlabeled) == 1:
         rank_zero_warn(
             f"{unlabeled[0]} is left out: a single unlabeled image cannot be mixed with"
-            " another one; add more, or use Supervised"
+            " another image; add more, or use Supervised"
         )
     if len(unlabeled) < 2:
         return labeled, None

@@ -1,1 +1,1 @@
-"""Whole experiments: trainings that are compared."""
+"""Experiments: train and compare several methods, and report a run."""

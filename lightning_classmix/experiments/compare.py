@@ -183,7 +183,7 @@ def _best_rate(name: str, trials: Sequence[Run]) -> float:
     finite = {lr: score for lr, score in scores.items() if score is not None}
     if not finite:
         raise ValueError(
-            f"rates of {name} must include one whose losses stay finite, got"
+            f"rates of {name} must include a rate whose losses stay finite, got"
             f" {', '.join(f'{lr:g}' for lr in scores)}; give lower rates"
         )
     return max(finite, key=lambda lr: finite[lr])

@@ -83,7 +83,10 @@ def read_run(folder: Path) -> RecordedRun:
             validation = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} must be JSON, got: {error}") from error
+        if not isinstance(validation, dict):
+            validation = {}
         missing = [key for key in _RECORDED if key not in validation]
+        missing += [k for k in ("worst", "best") if _is_no_list(validation.get(k))]
         if missing:
             raise ValueError(
                 f"{path} must be written by ValidationRecord, got no"
@@ -92,9 +95,18 @@ def read_run(folder: Path) -> RecordedRun:
     return RecordedRun(folder, curves, settings, validation, earlier)
 
 
+def _is_no_list(entries: Any) -> bool:
+    """Return whether entries of images do not have the form that is written."""
+    needed = {"name", "miou", "file"}
+    return not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and needed <= entry.keys() for entry in entries
+    )
+
+
 def _read_curves(path: Path) -> dict[str, Curve]:
     curves: dict[str, Curve] = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    # A file that is no text fails as one that holds no numbers.
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
         for row in reader:
             try:
@@ -120,8 +132,9 @@ def _read_settings(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} must be YAML, got: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} must be YAML, got: {reason}") from error
     return content if isinstance(content, dict) else None
 
 

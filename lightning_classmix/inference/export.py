@@ -1,4 +1,4 @@
-"""Export a trained network to one file, with metadata beside it."""
+"""Export a trained network to a file, with its metadata as ``model.json``."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -72,7 +72,11 @@ class Predictor:
         check_ranges(window=window, batch_size=batch_size)
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.module = module.to(device).eval()
+        try:
+            self.module = module.to(device).eval()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"device must be usable, got {device}: {reason}") from None
         self.precision = precision
         self.window = window
         self.batch_size = batch_size

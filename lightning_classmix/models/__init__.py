@@ -1,1 +1,1 @@
-"""Networks by name, and what makes every network behave alike."""
+"""Networks by name, their weights, and one interface for networks of any origin."""

@@ -166,5 +166,5 @@ def copy_network(network: _Network) -> _Network:
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"network must be one that copy.deepcopy copies, got an error: {reason}"
+            f"network must support copy.deepcopy, got an error: {reason}"
         ) from error

@@ -1,4 +1,4 @@
-"""Build the student network, and read the weights that a new training starts from."""
+"""Build the student network, and read the weights from which training starts."""
 
 from collections.abc import Callable
 from functools import partial

@@ -56,7 +56,8 @@ class EvaluationModule(SegmentationModule):
 
         Each is updated with predicted and true classes, int64 ``(B, H, W)``, void 255.
         A scalar ``x`` is logged as ``val_x`` and ``val_x_<network>``, a value per class
-        as ``val_x/<class name>``; tests log ``test_…`` alike. Matrices are not logged.
+        as ``val_x/<class name>``; a test logs the same as ``test_…``. Matrices are not
+        logged.
         """
         return segmentation_metrics(self.num_classes, self.class_metrics)
 

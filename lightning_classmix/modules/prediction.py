@@ -91,7 +91,7 @@ def predict_bands(
     """Predict a large image by windows, from top to bottom.
 
     Only the rows that windows still overlap are kept in memory: C × window height ×
-    image width float32 values, beside one batch of windows.
+    image width float32 values, in addition to a batch of windows.
 
     Args:
         image: Pixels, ``(H, W, C_in)``.

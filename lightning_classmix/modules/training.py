@@ -1,4 +1,4 @@
-"""Optimizer, random numbers and checkpoints of a training: base of the modules."""
+"""Base class of the modules: optimizer, random numbers and checkpoints of a run."""
 
 import math
 from collections.abc import Iterator

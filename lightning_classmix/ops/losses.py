@@ -111,6 +111,6 @@ def _check_shapes(
     for name, other in others.items():
         if other is not None and other.shape != per_pixel:
             raise ValueError(
-                f"{name} must have shape {per_pixel} beside logits of shape"
+                f"{name} must have shape {per_pixel} for logits of shape"
                 f" {tuple(logits.shape)}, got {tuple(other.shape)}"
             )

@@ -1,5 +1,6 @@
 """Bad arguments of the commands other than ``fit``."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.bad_input.case import CHECK, Case
@@ -10,6 +11,17 @@ _PREDICT = "predict-images data/images --ckpt_path nowhere.ckpt --out o"
 
 def _file(folder: Path) -> None:
     (folder / "taken").write_text("mine")
+
+
+def _run(name: str, content: bytes) -> Callable[[Path], None]:
+    """Return a function that writes a run with one file of a given content."""
+
+    def make(folder: Path) -> None:
+        (folder / "run").mkdir()
+        (folder / "run/metrics.csv").write_text("step,train_loss\n0,1.5\n1,1.0\n")
+        (folder / "run" / name).write_bytes(content)
+
+    return make
 
 
 _ROWS = [
@@ -49,6 +61,7 @@ _ROWS = [
     (f"{_PREDICT} --window 5", "window must be a list or null, got 5"),
     (f"{_PREDICT} --blend x", "blend must be one of uniform, gaussian, got x"),
     (f"{_PREDICT} --out recipe.yaml", "out must be a folder, got the file recipe"),
+    (_PREDICT.replace("--out o", "--out data/images"), "out must not be a folder of t"),
     ("convert", "source, from, out must be given"),
     (
         "convert nowhere --from coco --out o",
@@ -90,9 +103,55 @@ _ROWS = [
 CASES = [Case(command or "no command", command, line) for command, line in _ROWS]
 CASES += [
     Case(
+        "report of a run whose config.yaml is no text",
+        "report run",
+        "config.yaml must be YAML, got: .*can't decode",
+        _run("config.yaml", b"\x00\xff"),
+    ),
+    Case(
+        "report of a run whose metrics.csv is no text",
+        "report run",
+        "metrics.csv must hold numbers in columns",
+        _run("metrics.csv", b"step,a\n\xff\xff,1\n"),
+    ),
+    Case(
+        "report of a run whose metrics.csv is cut off",
+        "report run",
+        "metrics.csv must hold numbers in columns",
+        _run("metrics.csv", b'step,a\n1,0.5\n2,"0.1\n3'),
+    ),
+    Case(
+        "report of a run whose validation.json is a list",
+        "report run",
+        "validation.json must be written by ValidationRecord, got no step",
+        _run("validation.json", b"[1, 2]"),
+    ),
+    Case(
+        "report of a run whose validation.json holds numbers for images",
+        "report run",
+        "validation.json must be written by ValidationRecord, got no worst, best",
+        _run(
+            "validation.json",
+            b'{"step": 1, "evaluate": "student", "class_names": ["a"], "scores": {},'
+            b' "worst": 5, "best": [5]}',
+        ),
+    ),
+    Case(
+        "report to a folder",
+        "report run --out data",
+        "data cannot be used: Is a directory; a folder is in the place of a file",
+        _run("notes.txt", b""),
+    ),
+    Case(
+        "report to a name that is too long",
+        f"report run --out {'x' * 300}.html",
+        "cannot be used: File name too long; its name is too long",
+        _run("notes.txt", b""),
+    ),
+    Case(
         "split to a file that exists",
         f"split{CHECK[5:]} --out taken",
         "out must be a new file, got taken",
         _file,
-    )
+    ),
 ]

@@ -41,6 +41,11 @@ _ROWS: list[tuple[str, str | bytes, str]] = [
         "x.yaml: could not",
     ),
     ("an unknown alias", "a: *b", "x.yaml: found undefined alias"),
+    (
+        "a key twice",
+        "trainer: {max_steps: 1}\ntrainer: {max_steps: 2}",
+        "config must hold a key once, got trainer twice in x.yaml",
+    ),
     ("an unhashable key", "? [a]\n: b", "x.yaml: .*unhashable key"),
     (
         "an unknown key",

@@ -44,6 +44,19 @@ def _split(text: str) -> Make:
     return lambda folder: (folder / "x.txt").write_text(text)
 
 
+def _link(path: str, target: str) -> Make:
+    def make(folder: Path) -> None:
+        (folder / "data" / path).unlink()
+        (folder / "data" / path).symlink_to(target)
+
+    return make
+
+
+def _classes(names: str) -> Make:
+    return _bytes("classes.yaml", f"class_names: {names}\n".encode())
+
+
+_twice = _bytes("classes.yaml", b"num_classes: 3\nnum_classes: 5\n")
 _LABEL = "labels/02.png"
 _CHECKED: list[tuple[str, str, Make, str]] = [
     ("an empty label", "", _bytes(_LABEL, b""), "labels/02.png"),
@@ -54,6 +67,15 @@ _CHECKED: list[tuple[str, str, Make, str]] = [
     ("a label of another size", "", _label(_LABEL, 0, (9, 7)), "labels/02.png"),
     ("a void label", "--data.num_classes 3", _label(_LABEL, 255), "labels/02.png"),
     ("a class too many", "--data.num_classes 3", _label(_LABEL, 7), "labels/02.png"),
+    (
+        "an endless device as image",
+        "",
+        _link("images/02.jpg", "/dev/zero"),
+        "images/02.jpg: its format is unknown",
+    ),
+    ("an endless device as label", "", _link(_LABEL, "/dev/zero"), "02.png: its form"),
+    ("names that YAML reads as true", "", _classes("[yes, no, off]"), r"got \[True"),
+    ("a key twice in classes.yaml", "", _twice, "key once, got num_classes"),
     ("no label", "", _remove(_LABEL), "images/02.jpg"),
     ("no image", "", _remove("images/02.jpg"), "labels/02.png"),
 ]

@@ -159,3 +159,18 @@ def test_a_geotiff_is_predicted_to_a_geotiff(
         assert file.transform.e == -2
         label = file.read(1)
     assert np.array_equal(label, np.asarray(Image.open(out / "labels/field.png")))
+
+
+@pytest.mark.parametrize("out", ["new/out", "."])
+def test_earlier_predictions_are_no_inputs(
+    tmp_path: Path,
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    out: str,
+) -> None:
+    save_pair(tmp_path / "new/a.png", None)
+    line = f"{tmp_path}/new --ckpt_path {checkpoint} --device cpu"
+    for _ in range(2):
+        status, text = run(f"{line} --out {tmp_path / out}", monkeypatch, capsys)
+        assert (status, text) == (0, f"1 predictions: {tmp_path / out}\n")

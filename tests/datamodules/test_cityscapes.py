@@ -267,7 +267,7 @@ def test_the_archives_are_unpacked_once(
 def test_a_broken_archive_is_an_error(tmp_path: Path) -> None:
     for part in ("leftImg8bit", "gtFine"):
         (tmp_path / f"{part}_trainvaltest.zip").write_text("half")
-    with pytest.raises(ValueError, match=r"archives in .* must be whole"):
+    with pytest.raises(ValueError, match=r"archives in .* must be complete"):
         made(tmp_path)
 
 

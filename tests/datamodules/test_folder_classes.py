@@ -198,7 +198,8 @@ def test_colors_without_a_class_are_named(tmp_path: Path, labeled: int | None) -
     root = make_folder(tmp_path)
     rewrite(root, lambda label: COLORS[label])
     with pytest.raises(
-        ValueError, match=r"must have a table, got #0000ff in .*labels/.*classes\.yaml"
+        ValueError,
+        match=r"must be mapped to classes, got #0000ff in .*labels/.*classes\.yaml",
     ):
         setup_folder(root, labeled=labeled)
     with pytest.raises(

@@ -125,6 +125,7 @@ def chosen(tmp_path: Path, *lines: str, names: list[str] = NAMES) -> list[str]:
         ("images/b/z.jpg,labels/b/y.png", "b/z"),
         ("images/b/z.jpg , labels/b/y.png", "b/z"),
         ("z labels/z.png", "b/z"),
+        ("y labels/other.png", "a/y"),
         ("  y  ", "a/y"),
         ("c d/photo", "c d/photo"),
         ("c d/photo (2)", "c d/photo (2)"),

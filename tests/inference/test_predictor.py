@@ -260,3 +260,9 @@ def test_the_pixels_of_a_float_file_are_predicted_as_the_file_is(
     pixels = to_array(path, 3)
     assert pixels.dtype == np.float32
     assert torch.equal(predictor(pixels), predictor(path))
+
+
+def test_an_unusable_device_is_named() -> None:
+    module = Supervised(3, network=tiny.network())
+    with pytest.raises(ValueError, match="device must be usable, got nonsense: Expect"):
+        Predictor(module, device="nonsense")

@@ -169,7 +169,7 @@ def test_cross_entropy_refuses_logits_of_another_shape() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 4, 5), (1, 4, 4), (2, 1, 4, 4)])
 def test_cross_entropy_refuses_a_label_of_another_shape(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"label must have shape \(2, 4, 4\) beside"):
+    with pytest.raises(ValueError, match=r"label must have shape \(2, 4, 4\) for"):
         ops.cross_entropy(torch.zeros(2, 3, 4, 4), torch.zeros(shape).long())
 
 
@@ -178,7 +178,7 @@ def test_cross_entropy_refuses_a_weight_of_another_shape(
     shape: tuple[int, ...],
 ) -> None:
     label = torch.zeros(2, 4, 4).long()
-    with pytest.raises(ValueError, match=r"weight must have shape \(2, 4, 4\) beside"):
+    with pytest.raises(ValueError, match=r"weight must have shape \(2, 4, 4\) for"):
         ops.cross_entropy(torch.zeros(2, 3, 4, 4), label, weight=torch.ones(shape))
 
 
@@ -314,5 +314,5 @@ def test_mean_squared_error_refuses_a_weight_or_valid_of_another_shape(
 ) -> None:
     logits = torch.zeros(2, 3, 4, 4)
     other = {name: torch.ones(shape, dtype=torch.bool)}
-    with pytest.raises(ValueError, match=rf"{name} must have shape \(2, 4, 4\) beside"):
+    with pytest.raises(ValueError, match=rf"{name} must have shape \(2, 4, 4\) for"):
         ops.mean_squared_error(logits, logits, **other)

@@ -157,6 +157,7 @@ ALLOWED_AND_REFUSED: dict[str, tuple[list[float], list[float]]] = {
     "num_classes": ([2, 255], [1, 256]),
     "num_workers": ([0], [-1]),
     "pad_to": ([1], [0]),
+    "paste_labeled": ([0, 1], [-0.1, 1.1]),
     "ramp_steps": ([0], [-1]),
     "rates": ([0.01, 9], [-0.1, 0]),
     "scale": ([0.01, 1, 9], [-1, 0]),
@@ -181,7 +182,8 @@ ALLOWED_AND_REFUSED: dict[str, tuple[list[float], list[float]]] = {
 
 
 def test_every_range_ends_where_the_documentation_says() -> None:
-    assert RANGES.keys() == ALLOWED_AND_REFUSED.keys()
+    rows = ALLOWED_AND_REFUSED.keys()
+    assert rows == RANGES.keys(), "the table of this test needs a row for each range"
     for name, (allowed, refused) in ALLOWED_AND_REFUSED.items():
         assert all(RANGES[name].holds(value) for value in allowed), name
         assert not any(RANGES[name].holds(value) for value in refused), name

@@ -45,12 +45,12 @@ def find_layout(
 
     Args:
         root: Folder of the dataset.
-        image_dir: Folder of the training images, relative to ``root``; None looks for
-            the usual names.
-        label_dir: Folder of their labels, relative to ``root``; None looks for the
-            usual names, beside and in the folder of the images.
-        label_suffix: End of the stem of every label after that of its image, such as
-            ``_mask``; None finds it.
+        image_dir: Folder of the training images, relative to ``root``; None searches
+            for common names.
+        label_dir: Folder of the label files of the training images, relative to
+            ``root``; None searches for common names, and in the folder of the images.
+        label_suffix: Text between the name of an image and the file suffix in the name
+            of its label file, such as ``_mask``; None recognizes it.
 
     Raises:
         FileNotFoundError: If a given folder is missing.
@@ -211,7 +211,7 @@ def fail_unknown(root: Path) -> NoReturn:
     """Raise a ValueError that says what a folder holds."""
     raise ValueError(
         f"images and their labels must be found in {root}, got {contents(root)}; give"
-        " image_dir and label_dir, label_suffix for labels beside their images, or"
+        " image_dir and label_dir, label_suffix for labels among the images, or"
         " train_list; classmix convert reads COCO, LabelMe and other annotations"
     )
 

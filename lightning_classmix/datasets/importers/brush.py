@@ -30,7 +30,7 @@ def decode_brush(data: Sequence[int], height: int, width: int) -> NDArray[np.boo
     def read(count: int) -> int:
         nonlocal position
         if position + count > len(bits):
-            raise ValueError("a brush must be whole, got one that is cut off")
+            raise ValueError("a brush must be complete, got a truncated brush")
         text = "".join(map(str, bits[position : position + count].tolist()))
         position += count
         return int(text, 2)
@@ -52,7 +52,7 @@ def decode_brush(data: Sequence[int], height: int, width: int) -> NDArray[np.boo
         else:
             length = (end - filled) * word
             if position + length > len(bits):
-                raise ValueError("a brush must be whole, got one that is cut off")
+                raise ValueError("a brush must be complete, got a truncated brush")
             words = bits[position : position + length].reshape(-1, word)
             values[filled:end] = words @ (1 << np.arange(word)[::-1])
             position += length

@@ -18,7 +18,7 @@ from lightning_classmix.datasets.importers.shapes import Region, box, coco_regio
 def read_coco(source: Path, images: Path) -> Dataset:
     """Read a JSON file, or all COCO files of a folder.
 
-    The name of a file or of its folder tells validation (``val``) and test. Objects
+    Files named ``val`` or ``test``, or in such folders, are those sets. Objects
     that have a box but no segmentation become void.
 
     Raises:

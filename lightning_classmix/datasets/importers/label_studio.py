@@ -141,7 +141,7 @@ def _rasterize(result: dict[str, Any], kind: str, height: int, width: int) -> Re
     value = result["value"]
     if result.get("image_rotation"):
         raise ValueError(
-            f"an image must not be turned, got {result['image_rotation']} degrees"
+            f"an image must not be rotated, got {result['image_rotation']} degrees"
         )
     if kind == "rle":
         return bitmap(decode_brush(value["rle"], height, width))

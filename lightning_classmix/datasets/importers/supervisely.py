@@ -24,7 +24,7 @@ def read_supervisely(source: Path, images: Path) -> Dataset:
     """Read a project folder.
 
     Polygons with holes and bitmaps are read. Rectangles become void; points and lines
-    have no area. The name of a dataset tells validation (``val``) and test.
+    have no area. Datasets named ``val`` and ``test`` are those sets.
 
     Raises:
         ValueError: If there is no ``meta.json``, or no annotation.

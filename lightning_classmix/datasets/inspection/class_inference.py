@@ -84,8 +84,9 @@ class LabelValues:
         colors = values[values >= COLOR]
         if len(colors):
             raise ValueError(
-                f"labels of colors must have a table, got {self._example(colors[0])}"
-                f"{channel_hint(colors)}; give palette or label_map, {self.remedy}"
+                "colors in labels must be mapped to classes, got"
+                f" {self._example(colors[0])}{channel_hint(colors)}; give palette or"
+                f" label_map, {self.remedy}"
             )
         beyond = values[(values < 0) | (values > VOID)]
         if len(beyond):

@@ -8,6 +8,7 @@ import yaml
 
 from lightning_classmix.datasets.labels.label_map import LabelMap
 from lightning_classmix.datasets.labels.raw_values import raw_value
+from lightning_classmix.datasets.yaml_keys import repeated_key
 from lightning_classmix.ops import VOID
 
 
@@ -108,9 +109,12 @@ def read_classes(path: Path) -> Classes:
     """
     try:
         content = yaml.safe_load(path.read_bytes())
+        twice = repeated_key(path.read_bytes())
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} must be YAML, got {reason}") from error
+    if twice is not None:
+        raise ValueError(f"{path} must hold a key once, got {twice} twice")
     content = {} if content is None else content
     if isinstance(content, list):
         content = {"class_names": content}

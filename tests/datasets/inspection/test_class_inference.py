@@ -112,7 +112,8 @@ def test_colors_without_a_table_are_named_with_a_file(
     values = from_files(tmp_path, [one, two])
     with pytest.raises(
         ValueError,
-        match=r"colors must have a table, got #(000009 in .*one|ff0000 in .*two)\.png;"
+        match=r"colors in labels must be mapped to classes, got"
+        r" #(000009 in .*one|ff0000 in .*two)\.png;"
         " give palette or label_map, here",
     ):
         values.count_classes()

@@ -65,13 +65,14 @@ def test_classes_are_those_of_the_slow_loop(
 
 def test_numbers_colors_and_void_become_classes() -> None:
     label_map = LabelMap({7: 0, 300: 1, RED: 2, 9: VOID})
-    small = label_map(RawLabel(np.array([[7, 9]], np.uint8)), FILE)
-    assert small.dtype == np.uint8
-    assert small.tolist() == [[0, 255]]
-    assert label_map(RawLabel(np.array([[300, 7]], np.uint16)), FILE).tolist() == [
-        [1, 0]
-    ]
-    assert label_map(RawLabel(np.array([[RED], [RED]])), FILE).tolist() == [[2], [2]]
+    for raw, dtype, classes in (
+        ([7, 9], np.uint8, [0, VOID]),
+        ([300, 7], np.uint16, [1, 0]),
+        ([RED, 9], np.int64, [2, VOID]),
+    ):
+        label = label_map(RawLabel(np.array([raw], dtype)), FILE)
+        assert label.dtype == np.uint8
+        assert label.tolist() == [classes]
 
 
 def test_gray_pixels_are_numbers_if_the_map_has_no_color() -> None:
@@ -305,6 +306,7 @@ def test_a_file_tells_whether_it_is_read_by_its_indices(
     codes = with_palette([0], *colors).codes
     assert codes is not None
     assert label_map.uses_indices(codes[:2]) is indices
+    assert label_map.uses_indices(codes[:1]) is indices
     others = [3, RED, *few_bits_values(1)[:2].tolist()]
     assert label_map.uses_indices(np.array([*codes[:2], *others])) is indices
     assert label_map.uses_indices(np.array(others)) is False
