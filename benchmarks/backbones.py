@@ -3,9 +3,9 @@
 python benchmarks/backbones.py [--steps 12] [--only dpt] [--json FILE]
 
 Each network is trained by a Trainer on generated scenes of 64 x 96 pixels, 4 labeled
-and 4 unlabeled images a step, in a process of its own: parameters of the student, processor
-time of a step (median, the first two steps left out), and the
-largest memory of the process, in which the imports are included.
+and 4 unlabeled images a step, in a process of its own: parameters of the student,
+processor time of a step (median, the first two steps left out), and the largest memory
+of the process, in which the imports are included.
 """
 
 import json
@@ -31,7 +31,7 @@ NETWORKS = [
     ("deeplabv3plus", "efficientnet-b0"),
     ("segformer", "mit_b0"),
     ("upernet", "tu-convnext_atto"),
-    ("pspnet", "timm-regnetx_002"),
+    ("pspnet", "tu-regnetx_002"),
     ("linknet", "tu-mobilenetv3_small_100"),
     ("dpt", "tu-vit_small_patch14_dinov2.lvd142m"),
 ]

@@ -1,0 +1,82 @@
+"""Print the comparison on real images from its runs.
+
+python benchmarks/real_images/table.py [OUT]
+
+OUT holds the folders of ``classmix compare``, one for each data set, whose scores are
+written to runs.csv here. Without OUT, the table is printed from runs.csv.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, stdev
+
+RUNS = Path(__file__).parent / "runs.csv"
+Key = tuple[str, str, str]
+"""Data set, method, and ``few`` or ``all`` labels."""
+
+
+def read_runs(out: Path) -> Iterator[dict[str, object]]:
+    """Return the scores of all runs in folders of ``classmix compare``."""
+    for path in sorted(out.glob("*/runs/*/*/result.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.with_name("settings.json").read_text("utf-8"))
+        labels, seed = path.parent.name.split("-labels-seed-")
+        yield {
+            "set": path.parents[3].name,
+            "method": path.parents[1].name,
+            "labels": labels,
+            "seed": seed,
+            "lr": settings["lr"],
+            "steps": settings["steps"],
+            "miou": f"{100 * result['miou']:.2f}",
+        }
+
+
+def grouped(rows: list[dict[str, str]]) -> dict[Key, dict[str, float]]:
+    """Return the score by seed, for each set, method and number of labels."""
+    fewest: dict[str, int] = {}
+    for row in rows:
+        count = int(row["labels"])
+        fewest[row["set"]] = min(count, fewest.get(row["set"], count))
+    scores: dict[Key, dict[str, float]] = {}
+    for row in rows:
+        kind = "few" if int(row["labels"]) == fewest[row["set"]] else "all"
+        key = row["set"], row["method"], kind
+        scores.setdefault(key, {})[row["seed"]] = float(row["miou"])
+    return scores
+
+
+def main() -> None:
+    """Print mean and standard deviation, and paired differences to Supervised."""
+    if len(sys.argv) > 1:
+        runs = list(read_runs(Path(sys.argv[1])))
+        with RUNS.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, runs[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(runs)
+    with RUNS.open(encoding="utf-8") as file:
+        scores = grouped(list(csv.DictReader(file)))
+    print("| set | method | labels | mIoU | difference to Supervised | each seed |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for (dataset, method, kind), by_seed in sorted(scores.items()):
+        baseline = scores[dataset, "supervised", "few"]
+        pairs = [by_seed[seed] - baseline[seed] for seed in by_seed]
+        error = stdev(pairs) / len(pairs) ** 0.5
+        shown = ", ".join(f"{pair:+.1f}" for pair in pairs)
+        values = list(by_seed.values())
+        difference = (
+            ("-", "-")
+            if by_seed is baseline
+            else (f"{mean(pairs):+.1f} ± {error:.1f}", shown)
+        )
+        print(
+            f"| {dataset} | {method} | {kind} |"
+            f" {mean(values):.1f} ± {stdev(values):.1f} | {' | '.join(difference)} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
