@@ -64,7 +64,7 @@ def main() -> None:
     for (dataset, method, kind), by_seed in sorted(scores.items()):
         baseline = scores[dataset, "supervised", "few"]
         pairs = [by_seed[seed] - baseline[seed] for seed in by_seed]
-        error = stdev(pairs) / len(pairs) ** 0.5
+        error = stdev(pairs) / len(pairs) ** 0.5 if len(pairs) > 1 else float("nan")
         shown = ", ".join(f"{pair:+.1f}" for pair in pairs)
         values = list(by_seed.values())
         difference = (
