@@ -79,6 +79,7 @@ class SignalFlag:
         self._process = os.getpid()
 
     def __enter__(self) -> "SignalFlag":
+        self._process = os.getpid()
         for number in STOP_SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._replace(number, self._note)
