@@ -120,9 +120,9 @@ def segmentation_metrics(
     """Return ``miou``, ``iou``, ``accuracy`` and ``confusion`` over the pixels seen.
 
     Pixels are pooled in one confusion matrix, which the metrics share. Papers report
-    this mIoU; a mean over images would weight a class by how its pixels are spread over
-    images. Void pixels are ignored. A class without pixels in truth and prediction has
-    IoU NaN and is left out of the mean.
+    this mIoU; a mean over images would depend on which images show a class. Void pixels
+    are ignored. A class without pixels in truth and prediction has IoU NaN and is left
+    out of the mean.
 
     Args:
         num_classes: Number of classes, C.

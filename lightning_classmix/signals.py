@@ -76,7 +76,7 @@ class SignalFlag:
         self._requeue_handler: Any = None
         self._handlers: dict[int, Any] = {}
         self._time = 0.0
-        self._process = os.getpid()
+        self._process: int | None = None
 
     def __enter__(self) -> "SignalFlag":
         self._process = os.getpid()

@@ -11,7 +11,8 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean, stdev
+
+from lightning_classmix.experiments.compare_results import summarize
 
 RUNS = Path(__file__).parent / "runs.csv"
 Key = tuple[str, str, str]
@@ -35,17 +36,17 @@ def read_runs(out: Path) -> Iterator[dict[str, object]]:
         }
 
 
-def grouped(rows: list[dict[str, str]]) -> dict[Key, dict[str, float]]:
+def grouped(rows: list[dict[str, str]]) -> dict[Key, dict[int, float]]:
     """Return the score by seed, for each set, method and number of labels."""
     fewest: dict[str, int] = {}
     for row in rows:
         count = int(row["labels"])
         fewest[row["set"]] = min(count, fewest.get(row["set"], count))
-    scores: dict[Key, dict[str, float]] = {}
+    scores: dict[Key, dict[int, float]] = {}
     for row in rows:
         kind = "few" if int(row["labels"]) == fewest[row["set"]] else "all"
         key = row["set"], row["method"], kind
-        scores.setdefault(key, {})[row["seed"]] = float(row["miou"])
+        scores.setdefault(key, {})[int(row["seed"])] = float(row["miou"])
     return scores
 
 
@@ -63,19 +64,13 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     for (dataset, method, kind), by_seed in sorted(scores.items()):
         baseline = scores[dataset, "supervised", "few"]
-        pairs = [by_seed[seed] - baseline[seed] for seed in by_seed]
-        error = stdev(pairs) / len(pairs) ** 0.5 if len(pairs) > 1 else float("nan")
-        shown = ", ".join(f"{pair:+.1f}" for pair in pairs)
-        values = list(by_seed.values())
-        difference = (
-            ("-", "-")
-            if by_seed is baseline
-            else (f"{mean(pairs):+.1f} ± {error:.1f}", shown)
-        )
-        print(
-            f"| {dataset} | {method} | {kind} |"
-            f" {mean(values):.1f} ± {stdev(values):.1f} | {' | '.join(difference)} |"
-        )
+        summary = summarize(by_seed, None if by_seed is baseline else baseline)
+        cells = [f"{summary.mean:.1f} ± {summary.std:.1f}", "-", "-"]
+        if summary.difference is not None:
+            cells[1] = f"{summary.difference:+.1f} ± {summary.standard_error:.1f}"
+            pairs = [by_seed[seed] - baseline[seed] for seed in by_seed]
+            cells[2] = ", ".join(f"{pair:+.1f}" for pair in pairs)
+        print(f"| {dataset} | {method} | {kind} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def check_equal_sizes(labeled: Tensor, unlabeled: Tensor, argument: str) -> None
         raise ValueError(
             f"labeled and unlabeled images must have one size for {argument}, got"
             f" {tuple(labeled.shape[2:])} and {tuple(unlabeled.shape[2:])}; give the"
-            " data module a crop"
+            f" data module a crop, or leave out {argument}"
         )
 
 
@@ -103,17 +103,19 @@ def mix_images(
     parts = (image, pseudo.label, pseudo.confidence)
     mask = mixer(pseudo.label)
     mixed, target, confidence = (ops.mix(part, mask) for part in parts)
-    true = torch.zeros_like(mask)
-    if count > 0:
-        check_equal_sizes(labeled["image"], image, "paste_labeled")
-        index = torch.arange(count, device=mask.device) % len(labeled["image"])
-        label = labeled["label"][index].to(target.dtype)
-        true[:count] = mixer(label)
-        mask = torch.cat([~true[:count], mask[count:]])
-        pasted = true[:count]
-        mixed[:count] = labeled["image"][index].where(pasted[:, None], image[:count])
-        target[:count] = label.where(pasted, pseudo.label[:count])
-        confidence[:count] = pseudo.confidence[:count].masked_fill(pasted, 1)
+    if count == 0:
+        weight = weighting(confidence, valid=target != ops.VOID)
+        return Mixed(mixed, target, mask, confidence, weight)
+
+    check_equal_sizes(labeled["image"], image, "paste_labeled")
+    index = torch.arange(count, device=mask.device) % len(labeled["image"])
+    label = labeled["label"][index].to(target.dtype)
+    pasted = mixer(label)
+    mixed[:count] = labeled["image"][index].where(pasted[:, None], image[:count])
+    target[:count] = label.where(pasted, pseudo.label[:count])
+    confidence[:count] = pseudo.confidence[:count].masked_fill(pasted, 1)
+    true = torch.cat([pasted, torch.zeros_like(mask[count:])])
+    mask = torch.cat([~pasted, mask[count:]])
     weight = weighting(confidence, valid=(target != ops.VOID) & ~true)
     return Mixed(mixed, target, mask, confidence, weight.masked_fill(true, 1))
 
@@ -134,7 +136,7 @@ def joined_forward(
     Raises:
         ValueError: If the images differ in size.
     """
-    check_equal_sizes(labeled, mixed, "joined_forward=True")
+    check_equal_sizes(labeled, mixed, "joined_forward")
     logits = student(torch.cat([labeled, mixed]))
     return logits[: len(labeled)], logits[len(labeled) :]
 
