@@ -5,10 +5,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import lightning_classmix
+from lightning_classmix import callbacks
 
 HEAVY = {
     "PIL",
@@ -68,28 +70,43 @@ def test_datasets_load_neither_lightning_nor_networks() -> None:
     assert not names & {"kornia", "lightning", "segmentation_models_pytorch", "timm"}
 
 
-@pytest.mark.parametrize("name", lightning_classmix.__all__)
-def test_every_public_name_can_be_imported(name: str) -> None:
-    value = getattr(lightning_classmix, name)
+LAZY: list[ModuleType] = [lightning_classmix, callbacks]
+PACKAGES = pytest.mark.parametrize("package", LAZY)
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [
+        (package, name)
+        for package in (lightning_classmix, callbacks)
+        for name in package.__all__
+    ],
+)
+def test_every_public_name_can_be_imported(package: ModuleType, name: str) -> None:
+    value = getattr(package, name)
     assert getattr(value, "__name__", "").endswith(name)
-    assert name in dir(lightning_classmix)
+    assert name in dir(package)
 
 
-def test_an_unknown_name_is_refused() -> None:
+@PACKAGES
+def test_an_unknown_name_is_refused(package: ModuleType) -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Classmix'"):
-        lightning_classmix.Classmix  # noqa: B018
+        package.Classmix  # noqa: B018
 
 
-def test_type_checkers_and_readers_see_the_names_that_are_imported() -> None:
-    tree = ast.parse(Path(str(lightning_classmix.__file__)).read_text())
+@PACKAGES
+def test_type_checkers_and_readers_see_the_names_that_are_imported(
+    package: ModuleType,
+) -> None:
+    tree = ast.parse(Path(str(package.__file__)).read_text())
     imports = {
-        alias.name: (node.module or "").removeprefix("lightning_classmix.")
+        alias.name: (node.module or "").removeprefix(f"{package.__name__}.")
         for block in tree.body
         if isinstance(block, ast.If)
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert set(imports) == set(lightning_classmix.__all__)
-    del imports["ops"]
-    assert imports == lightning_classmix._MODULES
+    assert set(imports) == set(package.__all__)
+    imports.pop("ops", None)
+    assert imports == package._MODULES

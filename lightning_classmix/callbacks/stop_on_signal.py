@@ -12,8 +12,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lightning_classmix.callbacks.last_checkpoint import last_checkpoint_path
+from lightning_classmix.callbacks.signals import SignalFlag, Stopped
 from lightning_classmix.checkpoints import repeat_validation
-from lightning_classmix.signals import SignalFlag, Stopped
 
 
 class StopOnSignal(Callback):

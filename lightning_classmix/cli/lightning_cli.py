@@ -15,6 +15,7 @@ from lightning_classmix.callbacks.pictures import Pictures
 from lightning_classmix.callbacks.prediction_writer import PredictionWriter
 from lightning_classmix.callbacks.pseudo_label_health import PseudoLabelHealth
 from lightning_classmix.callbacks.score_table import ScoreTable
+from lightning_classmix.callbacks.signals import Interrupted
 from lightning_classmix.callbacks.stop_on_signal import StopOnSignal
 from lightning_classmix.callbacks.validation_record import ValidationRecord
 from lightning_classmix.checkpoints import AtomicCheckpointIO
@@ -28,7 +29,6 @@ from lightning_classmix.cli.stops import continuation
 from lightning_classmix.cli.trainer_arguments import check_trainer_arguments
 from lightning_classmix.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightning_classmix.modules.supervised import Supervised
-from lightning_classmix.signals import Interrupted
 
 _Callback = TypeVar("_Callback", bound=Callback)
 _DEFAULTS: dict[str, Any] = {

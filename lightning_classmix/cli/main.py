@@ -8,13 +8,13 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from lightning_classmix.callbacks.signals import Interrupted, StopAtOnce
 from lightning_classmix.cli.console import (
     output_is_closed,
     prepare_output,
     write_output,
 )
 from lightning_classmix.cli.help import COMMANDS, TRAINER_COMMANDS, help_text
-from lightning_classmix.signals import Interrupted, StopAtOnce
 
 _HARMLESS_WARNINGS = (
     "`isinstance.treespec",  # Lightning uses a renamed torch function

@@ -17,12 +17,12 @@ from rich.progress import Progress
 from torch import Tensor
 
 from lightning_classmix.atomic import atomic_file
+from lightning_classmix.callbacks.signals import Interrupted
 from lightning_classmix.cli.console import print_line, printable
 from lightning_classmix.datasets.image_io import MAX_IMAGE_PIXELS, list_images
 from lightning_classmix.inference.georeference import write_georeferenced
 from lightning_classmix.inference.predictor import Predictor
 from lightning_classmix.modules.prediction import to_array
-from lightning_classmix.signals import Interrupted
 
 
 def predict_images(

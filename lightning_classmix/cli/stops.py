@@ -10,8 +10,8 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lightning_classmix.callbacks.signals import Stopped
 from lightning_classmix.cli.console import print_line
-from lightning_classmix.signals import Stopped
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from lightning_classmix.callbacks.signals import SignalFlag, Stopped
 from lightning_classmix.experiments.compare_run import Run
 from lightning_classmix.experiments.compare_training import execute
-from lightning_classmix.signals import SignalFlag, Stopped
 
 _REPORT_INTERVAL = 0.5  # seconds between two reports of a worker
 _ERROR_FILE = "error.txt"

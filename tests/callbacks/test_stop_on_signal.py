@@ -14,7 +14,7 @@ from torch.multiprocessing.spawn import ProcessExitedException
 
 from lightning_classmix import ClassMix
 from lightning_classmix.callbacks import EMATeacher, StopOnSignal, Stopped
-from lightning_classmix.signals import STOP_SIGNALS, SignalFlag
+from lightning_classmix.callbacks.signals import STOP_SIGNALS, SignalFlag
 from tests import tiny
 
 STEPS = 7

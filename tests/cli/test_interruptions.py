@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lightning_classmix.callbacks.signals import Interrupted, StopAtOnce
 from lightning_classmix.cli import main as command_line
 from lightning_classmix.modules.evaluation import EvaluationModule
-from lightning_classmix.signals import Interrupted, StopAtOnce
 from tests.images import make_folder
 from tests.shell import FIT, Shell
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lightning_classmix import CamVidDataModule, StreetScenesDataModule
+from lightning_classmix.callbacks.signals import Stopped
 from lightning_classmix.experiments import (
     compare_data,
     compare_training,
@@ -25,7 +26,6 @@ from lightning_classmix.experiments.compare_data import (
 from lightning_classmix.experiments.compare_methods import METHODS, Method
 from lightning_classmix.experiments.compare_run import Run, Setup
 from lightning_classmix.experiments.compare_training import build_module, execute
-from lightning_classmix.signals import Stopped
 from tests.images import make_camvid
 
 MIX: dict[str, Any] = {
