@@ -25,8 +25,8 @@ class Augmented(NamedTuple):
 class StandardAugmentation:
     """Mirror, scale and crop an image at random, and change its colors.
 
-    Each choice is drawn from its own generator of the same seed: the results are those
-    of a composition of albumentations, bit for bit, in less time.
+    The choices are drawn from one generator after the other: the results are those of a
+    composition of albumentations, bit for bit, in less time.
 
     Args:
         crop: Height and width of the crop, padded where the scaled image is smaller;
@@ -62,56 +62,66 @@ class StandardAugmentation:
             label: Class per pixel or 255, uint8 ``(H, W)``.
             seed: Seed of the choices, in [0, 2**32).
         """
-        augmented = self._crop(*self._flip(image, label, seed), seed)
+        draws = random.Random(seed)
+        augmented = self._crop(*self._flip(image, label, draws), draws)
         if self.colors is None:
             return augmented
-        self.colors.set_random_seed(seed)
+        self.colors.set_random_state(np.random.default_rng(seed), draws)
         pixels = np.ascontiguousarray(augmented.image)
         return augmented._replace(image=self.colors(image=pixels)["image"])
 
     def _flip(
-        self, image: NDArray[Any], label: NDArray[np.uint8] | None, seed: int
+        self, image: NDArray[Any], label: NDArray[np.uint8] | None, draws: random.Random
     ) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
-        if self.flip and random.Random(seed).random() < 0.5:
+        if self.flip and draws.random() < 0.5:
             image = _keep_channels(cv2.flip(image, 1), image)
             if label is not None:
                 label = np.ascontiguousarray(label[:, ::-1])
         return image, label
 
     def _crop(
-        self, image: NDArray[Any], label: NDArray[np.uint8] | None, seed: int
+        self, image: NDArray[Any], label: NDArray[np.uint8] | None, draws: random.Random
     ) -> Augmented:
         if self.crop is None:
             return Augmented(image, label, np.ones(image.shape[:2], bool))
         smallest, largest = self.scale
-        factor = random.Random(seed).uniform(smallest - 1, largest - 1) + 1.0
+        factor = draws.uniform(smallest - 1, largest - 1) + 1.0
         size = int(image.shape[0] * factor), int(image.shape[1] * factor)
         image = resize(image, size, cv2.INTER_LINEAR)
-        rows, columns = self._window(size, seed)
+        offsets = self._offsets(size, draws)
+        rows, columns = self._window(size, draws)
         image = image[rows, columns]
         if label is not None:
             label = resize(label, size, cv2.INTER_NEAREST)[rows, columns]
-        return self._pad(image, label, seed)
+        return self._pad(image, label, offsets)
 
-    def _window(self, size: tuple[int, int], seed: int) -> tuple[slice, slice]:
+    def _offsets(self, size: tuple[int, int], draws: random.Random) -> tuple[int, int]:
+        """Return the place of a smaller image in the crop: its top and left."""
+        height, width = self.crop or size
+        top = draws.randint(0, max(0, height - size[0]))
+        return top, draws.randint(0, max(0, width - size[1]))
+
+    def _window(
+        self, size: tuple[int, int], draws: random.Random
+    ) -> tuple[slice, slice]:
         """Return rows and columns of the crop in a scaled image."""
-        generator = random.Random(seed)
         slices = []
         for side, wanted in zip(size, self.crop or size, strict=True):
-            start = int((max(side, wanted) - wanted + 1) * generator.random())
+            start = int((max(side, wanted) - wanted + 1) * draws.random())
             slices.append(slice(start, start + wanted))
         return slices[0], slices[1]
 
     def _pad(
-        self, image: NDArray[Any], label: NDArray[np.uint8] | None, seed: int
+        self,
+        image: NDArray[Any],
+        label: NDArray[np.uint8] | None,
+        offsets: tuple[int, int],
     ) -> Augmented:
         """Place a crop in one of the full size."""
         (height, width), (rows, columns) = image.shape[:2], self.crop or (0, 0)
         if (height, width) == (rows, columns):
             return Augmented(image, label, np.ones((rows, columns), bool))
-        generator = random.Random(seed)
-        top = generator.randint(0, rows - height)
-        left = generator.randint(0, columns - width)
+        top, left = offsets
         inside = slice(top, top + height), slice(left, left + width)
         fill = 255 * np.array(self.fill)
         fill = fill.round() if image.dtype == np.uint8 else fill / 255

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import random
 import re
 import warnings
 from collections.abc import Sequence
@@ -79,7 +80,10 @@ class _PipelineAugmentation:
         self, image: NDArray[Any], label: NDArray[np.uint8] | None, seed: int
     ) -> Augmented:
         """Augment an image and its label."""
-        self._pipeline.set_random_seed(seed)
+        # set_random_seed would give every step the same draws
+        self._pipeline.set_random_state(
+            np.random.default_rng(seed), random.Random(seed)
+        )
         inside = np.full(image.shape[:2], _INSIDE, np.uint8)
         targets = {"image": image, "inside": inside}
         if label is not None:

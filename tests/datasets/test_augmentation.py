@@ -1,3 +1,4 @@
+import random
 from typing import Any
 
 import albumentations as A
@@ -22,14 +23,21 @@ def composition(
             A.RandomScale(scale_limit=(scale[0] - 1, scale[1] - 1), p=1.0),
             A.RandomCrop(*crop),
         ]
-        padding = A.PadIfNeeded(*crop, position="random", fill=fill, fill_mask=255)
-        if len(fill) <= 3:
-            steps.insert(2, padding)
+        color = fill if len(fill) <= 3 else 0  # albumentations has no other for more
+        padding = A.PadIfNeeded(*crop, position="random", fill=color, fill_mask=255)
+        steps.insert(2, padding)
     if jitter:
         strength = (1 - jitter, 1 + jitter)
         hue = (-jitter / 5, jitter / 5)
         steps.append(A.ColorJitter(strength, strength, strength, hue, p=0.8))
     return A.Compose(steps, additional_targets={"inside": "mask"})
+
+
+def share_generator(pipeline: A.Compose, seed: int) -> None:
+    """Let all steps draw from one generator."""
+    generators = np.random.default_rng(seed), random.Random(seed)
+    for step in pipeline.transforms:
+        step.set_random_state(*generators)
 
 
 def pixels(channels: int, dtype: Any) -> NDArray[Any]:
@@ -55,7 +63,7 @@ def test_results_are_those_of_albumentations_bit_for_bit(
     theirs = composition(crop, (0.5, 2.0), jitter, fill)
     for seed in range(20):
         result = ours(image, label, seed)
-        theirs.set_random_seed(seed)
+        share_generator(theirs, seed)
         inside = np.full(label.shape, 254, np.uint8)
         expected = theirs(image=image, mask=label, inside=inside)
         assert result.image.dtype == dtype
@@ -74,7 +82,7 @@ def test_many_channels_are_scaled_as_by_albumentations(
     ours = training_pipeline(crop=(20, 20), mean=(0.5,) * channels)
     theirs = composition((20, 20), (0.5, 2.0), 0.0, (0.5,) * channels)
     for seed in range(10):
-        theirs.set_random_seed(seed)
+        share_generator(theirs, seed)
         expected = theirs(image=image)["image"]
         assert np.array_equal(ours(image, None, seed).image, expected)
 
@@ -102,3 +110,21 @@ def test_images_are_resized_as_by_albumentations(
 def test_an_image_of_the_right_size_is_returned_as_it_is() -> None:
     image = pixels(3, np.uint8)
     assert resize(image, (44, 60), 0) is image
+
+
+def test_the_choices_of_one_image_are_independent() -> None:
+    """The label shows where the image was mirrored, how it was scaled and cropped."""
+    rows, columns = np.mgrid[:40, :40].astype(np.uint8)
+    label = np.where(columns < 20, rows, 100 + rows)  # left or right half, and the row
+    augment = training_pipeline(crop=(20, 20), scale=(1.0, 2.0), jitter=0.0)
+    image = np.zeros((40, 40, 3), np.uint8)
+    mirrored, factors, tops = [], [], []
+    for seed in range(300):
+        result = augment(image, label, seed).label
+        assert result is not None
+        first, last = int(result[0, 0]) % 100, int(result[-1, 0]) % 100
+        mirrored.append(bool((np.diff(result.astype(int)) < -50).any()))
+        factors.append(19 / max(last - first, 1))
+        tops.append(first / (40 - 20 / factors[-1]))
+    seen = np.corrcoef([np.array(mirrored, float), factors, tops])
+    assert abs(seen[np.triu_indices(3, 1)]).max() < 0.2
