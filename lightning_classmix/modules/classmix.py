@@ -18,12 +18,14 @@ from lightning_classmix.modules.mixed import (
     Consistency,
     Mixed,
     PseudoLabel,
+    RunningStatistics,
     Weighting,
     build_weighting,
     check_combinations,
     consistency_loss,
     joined_forward,
     mix_images,
+    mixed_forward,
 )
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_choice, check_ranges
@@ -63,6 +65,9 @@ class ClassMix(Supervised):
         evaluate: Network used for prediction: ``teacher``, or the paper's ``student``.
         teacher_mode: Mode of the teacher while it predicts pseudo-labels: ``eval``, or
             ``train`` as in the paper. At all other times it is in eval mode.
+        running_statistics: Images from which batch norm of the student collects the
+            mean and variance for its eval mode: ``labeled``, or as in the paper
+            ``all``, strongly augmented mixes among them.
         joined_forward: Call the student once on labeled and mixed images together,
             which must then have the same size; batch norm uses the statistics of both.
         supervised: Further arguments of `Supervised`.
@@ -104,6 +109,7 @@ class ClassMix(Supervised):
         augment: AugmentName | Callable[..., Any] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
         teacher_mode: Literal["eval", "train"] = "eval",
+        running_statistics: RunningStatistics = "labeled",
         joined_forward: bool = False,
         **supervised: Any,
     ) -> None:
@@ -124,8 +130,18 @@ class ClassMix(Supervised):
         self.labeled_only_steps = labeled_only_steps
         self.ramp_steps = ramp_steps
         self.evaluate = evaluate
+        check_choice(
+            "running_statistics", running_statistics, get_args(RunningStatistics)
+        )
+        self.running_statistics = running_statistics
         self.joined_forward = joined_forward
-        check_combinations(joined_forward, self.aux_weight, paste_labeled, consistency)
+        check_combinations(
+            joined_forward,
+            running_statistics,
+            self.aux_weight,
+            paste_labeled,
+            consistency,
+        )
 
         if isinstance(mixer, str):
             mixer = build_mixer(mixer, num_classes, rounding=rounding, exclude=exclude)
@@ -189,7 +205,9 @@ class ClassMix(Supervised):
                 loss_labeled = self.labeled_loss(labeled_logits, labeled["label"])
             else:
                 loss_labeled = self.labeled_step(labeled)
-                mixed_logits = self.student(mixed.image)
+                mixed_logits = mixed_forward(
+                    self.student, mixed.image, self.running_statistics
+                )
 
         loss_mixed = self.mixed_loss(mixed_logits, mixed, pseudo)
         loss = loss_labeled + factor * loss_mixed

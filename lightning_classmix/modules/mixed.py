@@ -5,10 +5,14 @@ from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_classmix import ops
 from lightning_classmix.mixers import Mixer
+from lightning_classmix.models.running_statistics import kept_running_statistics
+
+RunningStatistics: TypeAlias = Literal["labeled", "all"]
+"""Images from which batch norm collects its running statistics."""
 
 Weighting: TypeAlias = Callable[..., Tensor]
 """Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
@@ -60,13 +64,23 @@ def check_equal_sizes(labeled: Tensor, unlabeled: Tensor, argument: str) -> None
 
 
 def check_combinations(
-    joined_forward: bool, aux_weight: float, paste_labeled: float, consistency: str
+    joined_forward: bool,
+    running_statistics: RunningStatistics,
+    aux_weight: float,
+    paste_labeled: float,
+    consistency: str,
 ) -> None:
     """Raise a ValueError if arguments of `ClassMix` exclude each other."""
     if joined_forward and aux_weight > 0:
         raise ValueError(
             "joined_forward must be False with aux_weight, got True; auxiliary"
             " heads are trained on labeled images only"
+        )
+    if joined_forward and running_statistics != "all":
+        raise ValueError(
+            "joined_forward must be False with running_statistics"
+            f" {running_statistics}, got True; batch norm sees labeled and mixed images"
+            " as one batch: give running_statistics all"
         )
     if paste_labeled > 0 and consistency != "cross_entropy":
         raise ValueError(
@@ -118,6 +132,23 @@ def mix_images(
     mask = torch.cat([~pasted, mask[count:]])
     weight = weighting(confidence, valid=(target != ops.VOID) & ~true)
     return Mixed(mixed, target, mask, confidence, weight.masked_fill(true, 1))
+
+
+def mixed_forward(
+    student: nn.Module, mixed: Tensor, running_statistics: RunningStatistics
+) -> Tensor:
+    """Return the logits of mixed images, float ``(B, C, H, W)``.
+
+    Args:
+        student: Network in train mode.
+        mixed: Mixed images, float ``(B, C_in, H, W)``.
+        running_statistics: ``labeled`` to keep the statistics of batch norm as they
+            are, ``all`` to update them.
+    """
+    if running_statistics == "all":
+        return student(mixed)  # type: ignore[no-any-return]
+    with kept_running_statistics(student):
+        return student(mixed)  # type: ignore[no-any-return]
 
 
 def joined_forward(
