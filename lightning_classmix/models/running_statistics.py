@@ -8,18 +8,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextmanager
-def kept_running_statistics(network: nn.Module) -> Iterator[None]:
+def kept_running_statistics(network: nn.Module, keep: bool = True) -> Iterator[None]:
     """Leave the running statistics of batch norm unchanged inside a ``with`` block.
 
     In train mode, batches are normalized with their own statistics, as always.
 
     Args:
         network: Network with any number of batch norm layers.
+        keep: False to update them as usual.
     """
     layers = [
         layer
         for layer in network.modules()
-        if isinstance(layer, _BatchNorm)
+        if keep
+        and isinstance(layer, _BatchNorm)
         and layer.training
         and layer.track_running_stats
     ]

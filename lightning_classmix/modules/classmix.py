@@ -1,7 +1,7 @@
 """ClassMix: paste half of the classes of one unlabeled image into another."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import Callback
@@ -13,19 +13,17 @@ from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.callbacks.loader_checks import check_training_loaders
 from lightning_classmix.mixers import Mixer, MixerName, build_mixer
+from lightning_classmix.models.running_statistics import kept_running_statistics
 from lightning_classmix.models.teacher import Teacher
 from lightning_classmix.modules.mixed import (
     Consistency,
     Mixed,
     PseudoLabel,
-    RunningStatistics,
     Weighting,
     build_weighting,
-    check_combinations,
+    check_consistency,
     consistency_loss,
-    joined_forward,
     mix_images,
-    mixed_forward,
 )
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_choice, check_ranges
@@ -65,11 +63,8 @@ class ClassMix(Supervised):
         evaluate: Network used for prediction: ``teacher``, or the paper's ``student``.
         teacher_mode: Mode of the teacher while it predicts pseudo-labels: ``eval``, or
             ``train`` as in the paper. At all other times it is in eval mode.
-        running_statistics: Images from which batch norm of the student collects the
-            mean and variance for its eval mode: ``labeled``, or as in the paper
-            ``all``, strongly augmented mixes among them.
-        joined_forward: Call the student once on labeled and mixed images together,
-            which must then have the same size; batch norm uses the statistics of both.
+        running_statistics: Images from which the student's batch norm collects mean and
+            variance for its eval mode: ``labeled``, or ``all``, as in the paper.
         supervised: Further arguments of `Supervised`.
 
     Raises:
@@ -82,8 +77,8 @@ class ClassMix(Supervised):
 
     Source:
         Olsson, Tranheden, Pinto, Svensson, WACV 2021 (arXiv 2007.07936), Alg. 2. The
-        labeled-only start, the ramp, the uniform weight and the teacher's eval mode are
-        ours: our runs are much shorter than the authors'.
+        labeled-only start, the ramp, the uniform weight, the running statistics and the
+        teacher's eval mode are ours: our runs are much shorter than the authors'.
     """
 
     networks: ClassVar[Sequence[str]] = ("student", "teacher")
@@ -109,8 +104,7 @@ class ClassMix(Supervised):
         augment: AugmentName | Callable[..., Any] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
         teacher_mode: Literal["eval", "train"] = "eval",
-        running_statistics: RunningStatistics = "labeled",
-        joined_forward: bool = False,
+        running_statistics: Literal["labeled", "all"] = "labeled",
         **supervised: Any,
     ) -> None:
         super().__init__(num_classes, **supervised)
@@ -122,7 +116,6 @@ class ClassMix(Supervised):
             ramp_steps=ramp_steps,
         )
         check_choice("evaluate", evaluate, self.networks)
-        check_choice("consistency", consistency, get_args(Consistency))
         self.consistency = consistency
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
@@ -130,18 +123,9 @@ class ClassMix(Supervised):
         self.labeled_only_steps = labeled_only_steps
         self.ramp_steps = ramp_steps
         self.evaluate = evaluate
-        check_choice(
-            "running_statistics", running_statistics, get_args(RunningStatistics)
-        )
+        check_choice("running_statistics", running_statistics, ("labeled", "all"))
         self.running_statistics = running_statistics
-        self.joined_forward = joined_forward
-        check_combinations(
-            joined_forward,
-            running_statistics,
-            self.aux_weight,
-            paste_labeled,
-            consistency,
-        )
+        check_consistency(consistency, paste_labeled)
 
         if isinstance(mixer, str):
             mixer = build_mixer(mixer, num_classes, rounding=rounding, exclude=exclude)
@@ -199,15 +183,10 @@ class ClassMix(Supervised):
             with torch.no_grad():
                 pseudo = self.pseudo_label(unlabeled)
                 mixed = self.mix(unlabeled["image"], pseudo, labeled)
-            if self.joined_forward:
-                images = labeled["image"], mixed.image
-                labeled_logits, mixed_logits = joined_forward(self.student, *images)
-                loss_labeled = self.labeled_loss(labeled_logits, labeled["label"])
-            else:
-                loss_labeled = self.labeled_step(labeled)
-                mixed_logits = mixed_forward(
-                    self.student, mixed.image, self.running_statistics
-                )
+            loss_labeled = self.labeled_step(labeled)
+            keep = self.running_statistics == "labeled"
+            with kept_running_statistics(self.student, keep):
+                mixed_logits = self.student(mixed.image)
 
         loss_mixed = self.mixed_loss(mixed_logits, mixed, pseudo)
         loss = loss_labeled + factor * loss_mixed

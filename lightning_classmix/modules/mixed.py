@@ -1,18 +1,15 @@
-"""The parts of a ClassMix step: pseudo-labels, mixes, weights, joined forward."""
+"""The parts of a ClassMix step: pseudo-labels, mixes, weights."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_classmix import ops
 from lightning_classmix.mixers import Mixer
-from lightning_classmix.models.running_statistics import kept_running_statistics
-
-RunningStatistics: TypeAlias = Literal["labeled", "all"]
-"""Images from which batch norm collects its running statistics."""
+from lightning_classmix.ops.ranges import check_choice
 
 Weighting: TypeAlias = Callable[..., Tensor]
 """Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
@@ -44,44 +41,12 @@ class Mixed(NamedTuple):
     """Factor per pixel on the loss, float ``(B, H, W)``."""
 
 
-def check_equal_sizes(labeled: Tensor, unlabeled: Tensor, argument: str) -> None:
-    """Check that labeled and unlabeled images, ``(B, C_in, H, W)``, have one size.
-
-    Args:
-        labeled: Labeled images.
-        unlabeled: Unlabeled images.
-        argument: The argument of `ClassMix` that requires it.
-
-    Raises:
-        ValueError: If the images differ in channels, height or width.
-    """
-    if labeled.shape[1:] != unlabeled.shape[1:]:
-        raise ValueError(
-            f"labeled and unlabeled images must have one size for {argument}, got"
-            f" {tuple(labeled.shape[2:])} and {tuple(unlabeled.shape[2:])}; give the"
-            f" data module a crop, or leave out {argument}"
-        )
+Consistency: TypeAlias = Literal["cross_entropy", "mean_squared_error"]
 
 
-def check_combinations(
-    joined_forward: bool,
-    running_statistics: RunningStatistics,
-    aux_weight: float,
-    paste_labeled: float,
-    consistency: str,
-) -> None:
-    """Raise a ValueError if arguments of `ClassMix` exclude each other."""
-    if joined_forward and aux_weight > 0:
-        raise ValueError(
-            "joined_forward must be False with aux_weight, got True; auxiliary"
-            " heads are trained on labeled images only"
-        )
-    if joined_forward and running_statistics != "all":
-        raise ValueError(
-            "joined_forward must be False with running_statistics"
-            f" {running_statistics}, got True; batch norm sees labeled and mixed images"
-            " as one batch: give running_statistics all"
-        )
+def check_consistency(consistency: str, paste_labeled: float) -> None:
+    """Raise a ValueError if the loss on mixed images is unknown or excluded."""
+    check_choice("consistency", consistency, get_args(Consistency))
     if paste_labeled > 0 and consistency != "cross_entropy":
         raise ValueError(
             f"paste_labeled must be 0 with consistency {consistency}, got"
@@ -121,7 +86,13 @@ def mix_images(
         weight = weighting(confidence, valid=target != ops.VOID)
         return Mixed(mixed, target, mask, confidence, weight)
 
-    check_equal_sizes(labeled["image"], image, "paste_labeled")
+    sizes = labeled["image"].shape[1:], image.shape[1:]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            "labeled and unlabeled images must have one size for paste_labeled, got"
+            f" {tuple(sizes[0][1:])} and {tuple(sizes[1][1:])}; give the data module a"
+            " crop, or leave out paste_labeled"
+        )
     index = torch.arange(count, device=mask.device) % len(labeled["image"])
     label = labeled["label"][index].to(target.dtype)
     pasted = mixer(label)
@@ -132,44 +103,6 @@ def mix_images(
     mask = torch.cat([~pasted, mask[count:]])
     weight = weighting(confidence, valid=(target != ops.VOID) & ~true)
     return Mixed(mixed, target, mask, confidence, weight.masked_fill(true, 1))
-
-
-def mixed_forward(
-    student: nn.Module, mixed: Tensor, running_statistics: RunningStatistics
-) -> Tensor:
-    """Return the logits of mixed images, float ``(B, C, H, W)``.
-
-    Args:
-        student: Network in train mode.
-        mixed: Mixed images, float ``(B, C_in, H, W)``.
-        running_statistics: ``labeled`` to keep the statistics of batch norm as they
-            are, ``all`` to update them.
-    """
-    if running_statistics == "all":
-        return student(mixed)  # type: ignore[no-any-return]
-    with kept_running_statistics(student):
-        return student(mixed)  # type: ignore[no-any-return]
-
-
-def joined_forward(
-    student: Callable[[Tensor], Tensor], labeled: Tensor, mixed: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Call a network once on labeled and mixed images.
-
-    Args:
-        student: Maps float ``(B, C_in, H, W)`` images to float ``(B, C, H, W)`` logits.
-        labeled: Labeled images, float ``(B, C_in, H, W)``.
-        mixed: Mixed images, float ``(B', C_in, H, W)``, of the same size.
-
-    Returns:
-        Logits of the labeled images, and of the mixed images.
-
-    Raises:
-        ValueError: If the images differ in size.
-    """
-    check_equal_sizes(labeled, mixed, "joined_forward")
-    logits = student(torch.cat([labeled, mixed]))
-    return logits[: len(labeled)], logits[len(labeled) :]
 
 
 def build_weighting(name: ops.PixelWeighting, *, threshold: float) -> Weighting:
@@ -185,9 +118,6 @@ def build_weighting(name: ops.PixelWeighting, *, threshold: float) -> Weighting:
     weighting = partial(ops.pixel_weight, kind=name, threshold=threshold)
     weighting(torch.empty(2, 1, 1, device="meta"))  # checks the name
     return weighting
-
-
-Consistency: TypeAlias = Literal["cross_entropy", "mean_squared_error"]
 
 
 def consistency_loss(

@@ -1,6 +1,7 @@
 """Running statistics of batch norm that are kept."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from lightning_classmix.models.running_statistics import kept_running_statistics
 IMAGE = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
 
 
-def network() -> nn.Sequential:
+def network() -> Any:
     return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.BatchNorm2d(4))
 
 
@@ -32,6 +33,13 @@ def test_statistics_stay_and_outputs_and_gradients_are_those_of_train_mode() -> 
     torch.testing.assert_close(kept[0].weight.grad, usual[0].weight.grad)
     torch.testing.assert_close(buffers(kept), before, rtol=0, atol=0)
     assert not torch.equal(usual[1].running_mean, before["1.running_mean"])
+
+
+def test_statistics_are_updated_if_they_are_not_to_be_kept() -> None:
+    module = network()
+    with kept_running_statistics(module, keep=False):
+        module(IMAGE)
+    assert int(module[1].num_batches_tracked) == 1
 
 
 def test_statistics_are_updated_again_after_the_block_and_after_an_error() -> None:

@@ -10,31 +10,7 @@ from lightning_classmix.modules.mixed import (
     PseudoLabel,
     build_weighting,
     consistency_loss,
-    joined_forward,
 )
-
-
-def test_the_logits_of_a_joined_forward_are_those_of_each_part() -> None:
-    calls: list[int] = []
-
-    def student(image: Tensor) -> Tensor:
-        calls.append(len(image))
-        return 2 * image
-
-    labeled, mixed = torch.randn(3, 3, 4, 5), torch.randn(2, 3, 4, 5)
-    first, second = joined_forward(student, labeled, mixed)
-    assert calls == [5]
-    assert torch.equal(first, 2 * labeled)
-    assert torch.equal(second, 2 * mixed)
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 4, 6), (2, 3, 5, 5), (2, 4, 4, 5)])
-def test_a_joined_forward_of_images_of_two_sizes_is_refused(
-    shape: tuple[int, ...],
-) -> None:
-    message = rf"one size .* got \(4, 5\) and \({shape[2]}, {shape[3]}\)"
-    with pytest.raises(ValueError, match=message):
-        joined_forward(lambda x: x, torch.zeros(2, 3, 4, 5), torch.zeros(shape))
 
 
 def test_a_weighting_has_the_name_and_the_threshold_it_was_built_with() -> None:
