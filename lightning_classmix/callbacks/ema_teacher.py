@@ -39,7 +39,7 @@ class EMATeacher(Callback):
             update n, from 0, uses ``min(1 - 1 / (n + 1), decay)``.
         average_buffers: Average float buffers (batch norm statistics) too, and copy
             integer buffers; False leaves the teacher's buffers alone. None averages
-            them unless the teacher labels in train mode, as the authors do.
+            them until the teacher collects its own while it labels.
 
     Raises:
         ValueError: If ``decay`` is outside [0, 1).
@@ -58,6 +58,7 @@ class EMATeacher(Callback):
         self.updates = 0
         """Number of updates; the warm-up counts these, not the Trainer's steps."""
         self._buffers = True
+        self._collected: frozenset[str] = frozenset()  # names of buffers
         self._stepped = False
         self._hooks: list[RemovableHandle] = []
         self._averages: dict[str, Tensor] = {}  # averages that the teacher cannot hold
@@ -85,16 +86,17 @@ class EMATeacher(Callback):
         """
         student, teacher = _networks(pl_module)
         check_same_tensors(pl_module, student, teacher)
-        mode = getattr(pl_module.teacher, "mode", None)
-        averaged = self.average_buffers
-        self._buffers = mode != "train" if averaged is None else averaged
-        if mode == "eval" and not self._buffers:
+        self._buffers = self.average_buffers is not False
+        if getattr(pl_module.teacher, "mode", None) == "eval" and not self._buffers:
             check_no_float_buffers(teacher)
         teacher.requires_grad_(False)  # after LightningModule.unfreeze()
         if trainer.global_step == 0 and trainer.ckpt_path is None:
             teacher.load_state_dict(student.state_dict())
             self.updates = 0
             self._averages = {}
+            if isinstance(pl_module.teacher, Teacher):
+                pl_module.teacher.collected = frozenset()
+        self._collected = frozenset()
         self._keep_averages(teacher)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -127,25 +129,23 @@ class EMATeacher(Callback):
         if not self._stepped:
             return  # gradients are still being accumulated, or overflowed
         self._stepped = False
+        self._forget_collected(pl_module)
         self._update(*_networks(pl_module))
 
     def teardown(
         self, trainer: Trainer, pl_module: LightningModule, stage: str
     ) -> None:
         """Remove the hooks and restore the warning filters."""
-        self._clean_up()
+        self._remove_hooks()
+        if self._filters is not None:
+            self._filters.__exit__(None, None, None)
+            self._filters = None
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Remove the hooks and restore the warning filters."""
-        self._clean_up()
-
-    def _clean_up(self) -> None:
-        self._remove_hooks()
-        if self._filters is not None:
-            self._filters.__exit__(None, None, None)
-            self._filters = None
+        self.teardown(trainer, pl_module, "fit")
 
     def _remove_hooks(self) -> None:
         while self._hooks:
@@ -153,10 +153,9 @@ class EMATeacher(Callback):
 
     @torch.no_grad()
     def _update(self, student: nn.Module, teacher: nn.Module) -> None:
-        values = _tensors(student, buffers=self._buffers)
-        if self._buffers:
-            values |= _broadcast_floats(dict(student.named_buffers()))
-        averages = _tensors(teacher, buffers=self._buffers)
+        averages = self._tensors(teacher)
+        buffers = {n: b for n, b in student.named_buffers() if n in averages}
+        values = dict(student.named_parameters()) | buffers | _broadcast_floats(buffers)
         by_dtype: dict[torch.dtype, list[str]] = {}
         for name, average in averages.items():
             if average.is_floating_point():
@@ -172,6 +171,21 @@ class EMATeacher(Callback):
             averages[name].copy_(average)
         self.updates += 1
 
+    def _tensors(self, teacher: nn.Module) -> dict[str, Tensor]:
+        """Return the tensors that are averages, by name."""
+        tensors: dict[str, Tensor] = dict(teacher.named_parameters())
+        if self._buffers:
+            buffers = teacher.named_buffers()
+            tensors |= {n: b for n, b in buffers if n not in self._collected}
+        return tensors
+
+    def _forget_collected(self, pl_module: LightningModule) -> None:
+        """Forget the averages of buffers that the teacher collects itself."""
+        if self.average_buffers is None:
+            self._collected = getattr(pl_module.teacher, "collected", frozenset())
+            for name in self._collected & self._averages.keys():
+                del self._averages[name]
+
     def _keep_averages(self, teacher: nn.Module) -> None:
         """Keep averages outside of the teacher where its tensors cannot hold them.
 
@@ -181,7 +195,7 @@ class EMATeacher(Callback):
         kept = self._averages
         self._averages = {}
         statistics = dict(teacher.named_buffers())
-        for name, value in _tensors(teacher, buffers=self._buffers).items():
+        for name, value in self._tensors(teacher).items():
             narrow = value.dtype.itemsize < 4
             if value.is_floating_point() and (narrow or name in statistics):
                 wide = torch.promote_types(value.dtype, torch.float32)
@@ -200,6 +214,7 @@ class EMATeacher(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Replace the teacher's tensors in the checkpoint by the wider averages."""
+        self._forget_collected(pl_module)
         prefix = _prefix(pl_module)
         for name, average in self._averages.items():
             checkpoint["state_dict"][prefix + name] = average
@@ -223,11 +238,6 @@ def _prefix(module: LightningModule) -> str:
         if isinstance(getattr(module, "teacher", None), Teacher)
         else "teacher."
     )
-
-
-def _tensors(network: nn.Module, *, buffers: bool) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = dict(network.named_parameters())
-    return tensors | dict(network.named_buffers()) if buffers else tensors
 
 
 def _broadcast_floats(buffers: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -103,7 +103,6 @@ METHODS = {
             "ramp_steps": 0,
             "evaluate": "student",
             "teacher_mode": "train",
-            "running_statistics": "all",
         },
         decay=0.99,
     ),

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_classmix.models.network import copy_network
 from lightning_classmix.ops.ranges import check_choice
+
+TeacherMode: TypeAlias = Literal["batch_norm", "eval", "train"]
 
 
 class Teacher(nn.Module):
@@ -18,17 +21,18 @@ class Teacher(nn.Module):
 
     Args:
         student: Network to copy.
-        mode: Mode of the network within ``labeling()``: ``eval``, or ``train``, which
-            normalizes with the statistics of the batch and updates running statistics.
+        mode: Mode of the network within ``labeling()``: ``eval``; ``batch_norm`` for
+            eval mode except in batch norm, which normalizes with the statistics of the
+            batch and collects them for its eval mode; ``train`` for all layers.
     """
 
-    def __init__(
-        self, student: nn.Module, *, mode: Literal["eval", "train"] = "eval"
-    ) -> None:
+    def __init__(self, student: nn.Module, *, mode: TeacherMode = "batch_norm") -> None:
         super().__init__()
-        check_choice("teacher_mode", mode, ("eval", "train"))
+        check_choice("teacher_mode", mode, get_args(TeacherMode))
         self.network = copy_network(student).requires_grad_(False)
         self.mode = mode
+        self.collected: frozenset[str] = frozenset()
+        """Names of the network's buffers that it has updated itself while labeling."""
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
@@ -43,7 +47,17 @@ class Teacher(nn.Module):
     @contextmanager
     def labeling(self) -> Iterator[None]:
         """Switch the network to ``mode`` while pseudo-labels are predicted."""
-        self.network.train(self.mode == "train")
+        self.network.train(self.mode != "eval")
+        layers = dict(self.network.named_modules())
+        if self.mode == "batch_norm":
+            for layer in layers.values():
+                layer.training &= isinstance(layer, _BatchNorm)
+        self.collected = frozenset(
+            f"{name}.{buffer}".lstrip(".")
+            for name, layer in layers.items()
+            for buffer, _ in layer.named_buffers(recurse=False)
+            if layer.training
+        )
         try:
             yield
         finally:

@@ -13,8 +13,7 @@ from lightning_classmix.callbacks.ema_teacher import EMATeacher
 from lightning_classmix.callbacks.finite_loss import FiniteLoss
 from lightning_classmix.callbacks.loader_checks import check_training_loaders
 from lightning_classmix.mixers import Mixer, MixerName, build_mixer
-from lightning_classmix.models.running_statistics import kept_running_statistics
-from lightning_classmix.models.teacher import Teacher
+from lightning_classmix.models.teacher import Teacher, TeacherMode
 from lightning_classmix.modules.mixed import (
     Consistency,
     Mixed,
@@ -61,10 +60,10 @@ class ClassMix(Supervised):
         augment: Color jitter and blur of the mixed images: ``strong``, drawn per image;
             ``olsson2021``, drawn per batch; ``none``; or a function of images.
         evaluate: Network used for prediction: ``teacher``, or the paper's ``student``.
-        teacher_mode: Mode of the teacher while it predicts pseudo-labels: ``eval``, or
-            ``train`` as in the paper. At all other times it is in eval mode.
-        running_statistics: Images from which the student's batch norm collects mean and
-            variance for its eval mode: ``labeled``, or ``all``, as in the paper.
+        teacher_mode: Mode of the teacher while it predicts pseudo-labels: ``eval``;
+            ``batch_norm`` for eval mode except in batch norm, which normalizes with the
+            statistics of the unlabeled batch, and collects them for validation and
+            prediction; ``train`` as in the paper.
         supervised: Further arguments of `Supervised`.
 
     Raises:
@@ -77,8 +76,8 @@ class ClassMix(Supervised):
 
     Source:
         Olsson, Tranheden, Pinto, Svensson, WACV 2021 (arXiv 2007.07936), Alg. 2. The
-        labeled-only start, the ramp, the uniform weight, the running statistics and the
-        teacher's eval mode are ours: our runs are much shorter than the authors'.
+        labeled-only start, the ramp, the uniform weight and the teacher's mode are
+        ours: our runs are much shorter than the authors'.
     """
 
     networks: ClassVar[Sequence[str]] = ("student", "teacher")
@@ -103,8 +102,7 @@ class ClassMix(Supervised):
         ramp_steps: int = 200,
         augment: AugmentName | Callable[..., Any] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
-        teacher_mode: Literal["eval", "train"] = "eval",
-        running_statistics: Literal["labeled", "all"] = "labeled",
+        teacher_mode: TeacherMode = "batch_norm",
         **supervised: Any,
     ) -> None:
         super().__init__(num_classes, **supervised)
@@ -123,8 +121,6 @@ class ClassMix(Supervised):
         self.labeled_only_steps = labeled_only_steps
         self.ramp_steps = ramp_steps
         self.evaluate = evaluate
-        check_choice("running_statistics", running_statistics, ("labeled", "all"))
-        self.running_statistics = running_statistics
         check_consistency(consistency, paste_labeled)
 
         if isinstance(mixer, str):
@@ -184,9 +180,7 @@ class ClassMix(Supervised):
                 pseudo = self.pseudo_label(unlabeled)
                 mixed = self.mix(unlabeled["image"], pseudo, labeled)
             loss_labeled = self.labeled_step(labeled)
-            keep = self.running_statistics == "labeled"
-            with kept_running_statistics(self.student, keep):
-                mixed_logits = self.student(mixed.image)
+            mixed_logits = self.student(mixed.image)
 
         loss_mixed = self.mixed_loss(mixed_logits, mixed, pseudo)
         loss = loss_labeled + factor * loss_mixed

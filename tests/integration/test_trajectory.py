@@ -205,7 +205,6 @@ def test_25_training_steps_equal_those_of_the_authors(
         augment="none",
         evaluate="student",
         teacher_mode="train",
-        running_statistics="all",
     )
     next_masks = iter(masks_of_steps)
     module.mixer = lambda label: next(next_masks)

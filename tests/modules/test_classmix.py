@@ -415,22 +415,3 @@ def test_the_augmentation_has_the_named_class_and_the_given_normalization(
     second = [model.training_step(batch, index)["mixed"] for index in range(8)]
     assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
     assert not torch.equal(first[0], first[1])
-
-
-@pytest.mark.parametrize(("statistics", "updates"), [("labeled", 1), ("all", 2)])
-def test_running_statistics_are_those_of_the_images_that_are_named(
-    statistics: str, updates: int
-) -> None:
-    model = module(network=tiny.network(), running_statistics=statistics)
-    batch = tiny.batch()
-    model.training_step(batch, 0)
-    norm = model.student.network[1]
-    assert int(norm.num_batches_tracked) == updates
-    labeled = model.student.network[0](batch["labeled"]["image"]).mean((0, 2, 3))
-    only_labeled = torch.allclose(norm.running_mean, 0.1 * labeled, atol=1e-6)
-    assert only_labeled is (statistics == "labeled")
-
-
-def test_unknown_running_statistics_are_refused() -> None:
-    with pytest.raises(ValueError, match="running_statistics must be one of labeled"):
-        module(running_statistics="mixed")
