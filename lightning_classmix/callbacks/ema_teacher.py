@@ -29,10 +29,9 @@ class EMATeacher(Callback):
     weights change nowhere else. `ClassMix` adds this callback if the Trainer has none.
 
     Lightning's ``WeightAveraging`` and ``EMAWeightAveraging`` are not used. They
-    average the whole module, the teacher inside it too. They replace the student by the
-    average in validation, so that the two cannot be scored side by side. They have no
-    warm-up of the decay, and average in the precision of the weights, where a bfloat16
-    average stops changing.
+    average the whole module, the teacher included, and replace the student in
+    validation, so that the two cannot be scored side by side. They have no warm-up of
+    the decay, and a bfloat16 average, in the precision of the weights, stops changing.
 
     Args:
         decay: Share of the old average that an update keeps, in [0, 1). It warms up:
@@ -57,7 +56,6 @@ class EMATeacher(Callback):
         self.average_buffers = average_buffers
         self.updates = 0
         """Number of updates; the warm-up counts these, not the Trainer's steps."""
-        self._buffers = True
         self._collected: frozenset[str] = frozenset()  # names of buffers
         self._stepped = False
         self._hooks: list[RemovableHandle] = []
@@ -86,8 +84,8 @@ class EMATeacher(Callback):
         """
         student, teacher = _networks(pl_module)
         check_same_tensors(pl_module, student, teacher)
-        self._buffers = self.average_buffers is not False
-        if getattr(pl_module.teacher, "mode", None) == "eval" and not self._buffers:
+        mode = getattr(pl_module.teacher, "mode", None)
+        if mode == "eval" and self.average_buffers is False:
             check_no_float_buffers(teacher)
         teacher.requires_grad_(False)  # after LightningModule.unfreeze()
         if trainer.global_step == 0 and trainer.ckpt_path is None:
@@ -144,7 +142,7 @@ class EMATeacher(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Remove the hooks and restore the warning filters."""
+        """Clean up as at the end."""
         self.teardown(trainer, pl_module, "fit")
 
     def _remove_hooks(self) -> None:
@@ -174,10 +172,10 @@ class EMATeacher(Callback):
     def _tensors(self, teacher: nn.Module) -> dict[str, Tensor]:
         """Return the tensors that are averages, by name."""
         tensors: dict[str, Tensor] = dict(teacher.named_parameters())
-        if self._buffers:
-            buffers = teacher.named_buffers()
-            tensors |= {n: b for n, b in buffers if n not in self._collected}
-        return tensors
+        if self.average_buffers is False:
+            return tensors
+        left = self._collected
+        return tensors | {n: b for n, b in teacher.named_buffers() if n not in left}
 
     def _forget_collected(self, pl_module: LightningModule) -> None:
         """Forget the averages of buffers that the teacher collects itself."""
@@ -189,15 +187,14 @@ class EMATeacher(Callback):
     def _keep_averages(self, teacher: nn.Module) -> None:
         """Keep averages outside of the teacher where its tensors cannot hold them.
 
-        In tensors narrower than float32 small updates would vanish, and the statistics
-        of batch norm are overwritten while the teacher labels in train mode.
+        In tensors narrower than float32 small updates would vanish, and the teacher
+        overwrites its statistics of batch norm while it labels.
         """
         kept = self._averages
         self._averages = {}
         statistics = dict(teacher.named_buffers())
         for name, value in self._tensors(teacher).items():
-            narrow = value.dtype.itemsize < 4
-            if value.is_floating_point() and (narrow or name in statistics):
+            if value.is_floating_point() and (value.itemsize < 4 or name in statistics):
                 wide = torch.promote_types(value.dtype, torch.float32)
                 average = kept.get(name, value)
                 self._averages[name] = average.to(value.device, wide, copy=True)
@@ -215,9 +212,8 @@ class EMATeacher(Callback):
     ) -> None:
         """Replace the teacher's tensors in the checkpoint by the wider averages."""
         self._forget_collected(pl_module)
-        prefix = _prefix(pl_module)
         for name, average in self._averages.items():
-            checkpoint["state_dict"][prefix + name] = average
+            checkpoint["state_dict"][_prefix(pl_module) + name] = average
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -233,11 +229,7 @@ class EMATeacher(Callback):
 
 def _prefix(module: LightningModule) -> str:
     """Return the prefix of the averaged network's keys in a checkpoint."""
-    return (
-        "teacher.network."
-        if isinstance(getattr(module, "teacher", None), Teacher)
-        else "teacher."
-    )
+    return "teacher.network." if isinstance(module.teacher, Teacher) else "teacher."
 
 
 def _broadcast_floats(buffers: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -248,10 +240,8 @@ def _broadcast_floats(buffers: dict[str, Tensor]) -> dict[str, Tensor]:
     flat = torch.cat([buffer.flatten() for buffer in floats.values()])
     dist.broadcast(flat, src=0)
     parts = torch.split(flat, [buffer.numel() for buffer in floats.values()])
-    return {
-        name: part.view_as(buffer)
-        for (name, buffer), part in zip(floats.items(), parts, strict=True)
-    }
+    pairs = zip(floats.items(), parts, strict=True)
+    return {name: part.view_as(buffer) for (name, buffer), part in pairs}
 
 
 def _networks(module: LightningModule) -> tuple[Any, Any]:

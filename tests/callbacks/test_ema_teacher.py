@@ -1,7 +1,7 @@
 import operator
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -73,7 +73,8 @@ def test_the_teacher_is_updated_once_per_optimizer_step_under_accumulation() -> 
     reference = Reference(decay=0.9)
     options = {"max_steps": -1, "max_epochs": 1, "accumulate_grad_batches": 2}
     trainer = tiny.trainer(callbacks=[EMATeacher(0.9), reference], **options)
-    trainer.fit(module(), tiny.data())  # the last step has a single batch
+    model = module(teacher_mode="eval")
+    trainer.fit(model, tiny.data())  # the last step has a single batch
     assert reference.changes == [False, True, False, True, True]
     assert max(reference.errors) < 1e-5
 
@@ -255,21 +256,49 @@ def test_the_default_decay_is_that_of_the_authors() -> None:
     assert EMATeacher().decay == 0.99
 
 
-@pytest.mark.parametrize(("mode", "averaged"), [("eval", True), ("train", False)])
-def test_batch_norm_statistics_are_averaged_unless_teacher_mode_is_train(
-    mode: Literal["eval", "train"], averaged: bool
-) -> None:
-    callback = EMATeacher()
-    module = ClassMix(
-        tiny.CLASSES, network=tiny.network(), teacher_mode=mode, labeled_only_steps=99
+MODES = pytest.mark.parametrize("mode", ["batch_norm", "eval", "train"])
+
+
+def statistics(mode: Any, *, labeled_only_steps: int) -> tuple[Any, Any, Any]:
+    """Return the module after one step, and running means of student and teacher."""
+    model = module(
+        network=tiny.network(), teacher_mode=mode, labeled_only_steps=labeled_only_steps
     )
-    tiny.trainer(callbacks=[callback]).fit(module, tiny.data())
+    tiny.trainer(max_steps=1, callbacks=[EMATeacher()]).fit(model, tiny.data())
     student, teacher = (
         next(b for n, b in net.named_buffers() if n.endswith("running_mean"))
-        for net in (module.student, module.teacher)
+        for net in (model.student, model.teacher)
     )
+    return model, student, teacher
+
+
+@MODES
+def test_batch_norm_statistics_are_averaged_until_the_teacher_labels(mode: str) -> None:
+    _, student, teacher = statistics(mode, labeled_only_steps=1)
     assert student.abs().sum() > 0
-    assert bool(teacher.abs().sum() > 0) == averaged  # no pseudo-label was predicted
+    assert torch.equal(student, teacher)
+
+
+@MODES
+def test_a_teacher_keeps_the_statistics_that_it_collects(mode: str) -> None:
+    model, student, teacher = statistics(mode, labeled_only_steps=0)
+    names = (
+        set() if mode == "eval" else {name for name, _ in model.student.named_buffers()}
+    )
+    assert model.teacher.collected == names
+    assert torch.equal(student, teacher) is (mode == "eval")
+    assert teacher.abs().sum() > 0
+
+
+def test_buffers_are_averaged_again_in_a_new_fit() -> None:
+    model, _, _ = statistics("batch_norm", labeled_only_steps=0)
+    model.labeled_only_steps = 1
+    tiny.trainer(max_steps=1, callbacks=[EMATeacher()]).fit(model, tiny.data())
+    assert model.teacher.collected == frozenset()
+    assert all(
+        torch.equal(*pair)
+        for pair in zip(model.student.buffers(), model.teacher.buffers(), strict=True)
+    )
 
 
 class Failure(Callback):

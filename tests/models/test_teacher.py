@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import spectral_norm
 
 from lightning_classmix import ClassMix
-from lightning_classmix.models.teacher import Teacher
+from lightning_classmix.models.teacher import Teacher, TeacherMode
 from tests import tiny
 
 
@@ -21,7 +21,7 @@ def module(**options: Any) -> Any:
     return ClassMix(tiny.CLASSES, **defaults | options)
 
 
-@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("mode", ["batch_norm", "eval", "train"])
 def test_the_teacher_keeps_its_own_mode(mode: str) -> None:
     model = module(teacher_mode=mode)
     seen: list[bool] = []
@@ -44,7 +44,7 @@ def test_the_teacher_keeps_its_own_mode(mode: str) -> None:
 
 
 def test_unknown_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="teacher_mode must be one of eval, train"):
+    with pytest.raises(ValueError, match="one of batch_norm, eval, train"):
         Teacher(nn.Identity(), mode="training")  # type: ignore[arg-type]
 
 
@@ -87,16 +87,40 @@ def test_a_network_that_cannot_be_copied_is_refused() -> None:
 
 def test_a_teacher_is_in_eval_mode_from_the_start_and_needs_no_gradient() -> None:
     network = tiny.network().train()
-    for mode in ("eval", "train"):
+    for mode in get_args(TeacherMode):
         teacher = Teacher(network, mode=mode)
         assert not any(part.training for part in teacher.modules())
         assert not any(value.requires_grad for value in teacher.parameters())
-    assert Teacher(network).mode == "eval"
+    assert Teacher(network).mode == "batch_norm"
     assert all(part.training for part in network.modules())
     assert all(value.requires_grad for value in network.parameters())
 
 
-@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_in_mode_batch_norm_other_layers_label_in_eval_mode() -> None:
+    frozen = nn.BatchNorm2d(3)
+    frozen.train = lambda mode=True: frozen  # type: ignore[method-assign]
+    frozen.training = False
+    teacher = Teacher(nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(), frozen))
+    network: Any = teacher.network
+    image = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    with teacher.labeling():
+        assert [layer.training for layer in network] == [True, False, False]
+        logits = teacher(image)
+    torch.testing.assert_close(logits, nn.BatchNorm2d(3)(image) / (1 + 1e-5) ** 0.5)
+    assert teacher.collected == {
+        f"0.{name}" for name, _ in nn.BatchNorm2d(3).named_buffers()
+    }
+    torch.testing.assert_close(network[0].running_mean, 0.1 * image.mean((0, 2, 3)))
+
+
+def test_a_network_without_batch_norm_collects_nothing() -> None:
+    teacher = Teacher(tiny.network(norm=False))
+    with teacher.labeling():
+        teacher(torch.zeros(1, 3, 4, 4))
+    assert teacher.collected == frozenset()
+
+
+@pytest.mark.parametrize("mode", get_args(TeacherMode))
 def test_labeling_ends_in_eval_mode_after_an_error_too(mode: Any) -> None:
     teacher = Teacher(tiny.network(), mode=mode)
 
