@@ -1,7 +1,7 @@
 """ClassMix: paste half of the classes of one unlabeled image into another."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from lightning.pytorch import Callback
@@ -20,9 +20,7 @@ from lightning_classmix.modules.mixed import (
     PseudoLabel,
     Weighting,
     build_weighting,
-    check_consistency,
     consistency_loss,
-    mix_images,
 )
 from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_choice, check_ranges
@@ -53,8 +51,6 @@ class ClassMix(Supervised):
             or ``mean_squared_error`` between the probabilities of student and teacher.
         threshold: Teacher probability from which a pixel is confident, in [0, 1].
         unlabeled_weight: Factor on the loss of the mixed images, at least 0.
-        paste_labeled: Share of the mixed images into which classes of a labeled image
-            are pasted, with their true labels and weight 1, in [0, 1].
         labeled_only_steps: Optimizer steps at the start that use labeled images only.
         ramp_steps: Optimizer steps over which ``unlabeled_weight`` then rises from 0.
         augment: Color jitter and blur of the mixed images: ``strong``, drawn per image;
@@ -97,7 +93,6 @@ class ClassMix(Supervised):
         consistency: Consistency = "cross_entropy",
         threshold: float = 0.968,
         unlabeled_weight: float = 1.0,
-        paste_labeled: float = 0.0,
         labeled_only_steps: int = 300,
         ramp_steps: int = 200,
         augment: AugmentName | Callable[..., Any] = "strong",
@@ -109,7 +104,6 @@ class ClassMix(Supervised):
         check_ranges(
             threshold=threshold,
             unlabeled_weight=unlabeled_weight,
-            paste_labeled=paste_labeled,
             labeled_only_steps=labeled_only_steps,
             ramp_steps=ramp_steps,
         )
@@ -117,11 +111,10 @@ class ClassMix(Supervised):
         self.consistency = consistency
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
-        self.paste_labeled = paste_labeled
         self.labeled_only_steps = labeled_only_steps
         self.ramp_steps = ramp_steps
         self.evaluate = evaluate
-        check_consistency(consistency, paste_labeled)
+        check_choice("consistency", consistency, get_args(Consistency))
 
         if isinstance(mixer, str):
             mixer = build_mixer(mixer, num_classes, rounding=rounding, exclude=exclude)
@@ -178,7 +171,7 @@ class ClassMix(Supervised):
         with self.random_stream(batch_idx):
             with torch.no_grad():
                 pseudo = self.pseudo_label(unlabeled)
-                mixed = self.mix(unlabeled["image"], pseudo, labeled)
+                mixed = self.mix(unlabeled["image"], pseudo)
             loss_labeled = self.labeled_step(labeled)
             mixed_logits = self.student(mixed.image)
 
@@ -216,19 +209,19 @@ class ClassMix(Supervised):
         label = label.where(batches.valid_pixels(unlabeled), ops.VOID)
         return PseudoLabel(logits, confidence, label)
 
-    def mix(
-        self, image: Tensor, pseudo: PseudoLabel, labeled: dict[str, Tensor]
-    ) -> Mixed:
+    def mix(self, image: Tensor, pseudo: PseudoLabel) -> Mixed:
         """Mix unlabeled images and their pseudo-labels, then augment the images.
 
         Args:
             image: Unlabeled images, float ``(B, C_in, H, W)``.
             pseudo: Their pseudo-labels.
-            labeled: ``image`` and ``label`` of labeled images, for ``paste_labeled``.
         """
-        count = round(self.paste_labeled * len(image))
-        mixed = mix_images(image, pseudo, labeled, count, self.mixer, self.weighting)
-        return mixed._replace(image=self.augment(mixed.image))
+        mask = self.mixer(pseudo.label)
+        mixed = self.augment(ops.mix(image, mask))
+        target = ops.mix(pseudo.label, mask)
+        confidence = ops.mix(pseudo.confidence, mask)
+        weight = self.weighting(confidence, valid=target != ops.VOID)
+        return Mixed(mixed, target, mask, confidence, weight)
 
     def mixed_loss(self, logits: Tensor, mixed: Mixed, pseudo: PseudoLabel) -> Tensor:
         """Return the loss on the mixed images, a scalar.

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lightning_classmix import ops
-from lightning_classmix.mixers import Mixer
-from lightning_classmix.ops.ranges import check_choice
 
 Weighting: TypeAlias = Callable[..., Tensor]
 """Confidence, float ``(B, H, W)``, and ``valid=``, bool, to weight, ``(B, H, W)``."""
@@ -41,70 +39,6 @@ class Mixed(NamedTuple):
     """Factor per pixel on the loss, float ``(B, H, W)``."""
 
 
-Consistency: TypeAlias = Literal["cross_entropy", "mean_squared_error"]
-
-
-def check_consistency(consistency: str, paste_labeled: float) -> None:
-    """Raise a ValueError if the loss on mixed images is unknown or excluded."""
-    check_choice("consistency", consistency, get_args(Consistency))
-    if paste_labeled > 0 and consistency != "cross_entropy":
-        raise ValueError(
-            f"paste_labeled must be 0 with consistency {consistency}, got"
-            f" {paste_labeled}; the teacher predicts no probabilities for true labels"
-        )
-
-
-def mix_images(
-    image: Tensor,
-    pseudo: PseudoLabel,
-    labeled: dict[str, Tensor],
-    count: int,
-    mixer: Mixer,
-    weighting: Weighting,
-) -> Mixed:
-    """Mix unlabeled images, the first of them with labeled images.
-
-    Args:
-        image: Unlabeled images, float ``(B, C_in, H, W)``.
-        pseudo: Their pseudo-labels.
-        labeled: ``image`` and ``label`` of labeled images; of the same size if one is
-            pasted.
-        count: Number of images into which a labeled image is pasted, at most B.
-        mixer: Class map to mask, True where a pixel is pasted into another image.
-        weighting: Weight of the pseudo-labels; true labels have weight 1.
-
-    Returns:
-        The mixed images, not augmented yet.
-
-    Raises:
-        ValueError: If labeled and unlabeled images differ in size.
-    """
-    parts = (image, pseudo.label, pseudo.confidence)
-    mask = mixer(pseudo.label)
-    mixed, target, confidence = (ops.mix(part, mask) for part in parts)
-    if count == 0:
-        weight = weighting(confidence, valid=target != ops.VOID)
-        return Mixed(mixed, target, mask, confidence, weight)
-
-    sizes = labeled["image"].shape[1:], image.shape[1:]
-    if sizes[0] != sizes[1]:
-        raise ValueError(
-            "labeled and unlabeled images must have one size for paste_labeled, got"
-            f" {tuple(sizes[0][1:])} and {tuple(sizes[1][1:])}; give the data module a"
-            " crop, or leave out paste_labeled"
-        )
-    index = torch.arange(count, device=mask.device) % len(labeled["image"])
-    label = labeled["label"][index].to(target.dtype)
-    pasted = mixer(label)
-    mixed[:count] = labeled["image"][index].where(pasted[:, None], image[:count])
-    target[:count] = label.where(pasted, pseudo.label[:count])
-    confidence[:count] = pseudo.confidence[:count].masked_fill(pasted, 1)
-    true = torch.cat([pasted, torch.zeros_like(mask[count:])])
-    mask = torch.cat([~pasted, mask[count:]])
-    weight = weighting(confidence, valid=(target != ops.VOID) & ~true)
-    return Mixed(mixed, target, mask, confidence, weight.masked_fill(true, 1))
-
-
 def build_weighting(name: ops.PixelWeighting, *, threshold: float) -> Weighting:
     """Return the weighting with a given name.
 
@@ -118,6 +52,9 @@ def build_weighting(name: ops.PixelWeighting, *, threshold: float) -> Weighting:
     weighting = partial(ops.pixel_weight, kind=name, threshold=threshold)
     weighting(torch.empty(2, 1, 1, device="meta"))  # checks the name
     return weighting
+
+
+Consistency: TypeAlias = Literal["cross_entropy", "mean_squared_error"]
 
 
 def consistency_loss(

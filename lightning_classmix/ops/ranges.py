@@ -57,7 +57,6 @@ RANGES = {
     "num_classes": Range(2, 255),
     "num_workers": _NOT_NEGATIVE,
     "pad_to": _POSITIVE,
-    "paste_labeled": _SHARE,
     "ramp_steps": _NOT_NEGATIVE,
     "rates": Range(0, excluded=(0,)),
     "scale": Range(0, excluded=(0,)),

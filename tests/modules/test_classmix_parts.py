@@ -98,9 +98,7 @@ def test_training_uses_the_pseudo_labels_of_a_subclass() -> None:
 @pytest.mark.parametrize("consistency", ["cross_entropy", "mean_squared_error"])
 def test_training_uses_the_mixed_images_of_a_subclass(consistency: str) -> None:
     class Unmixed(ClassMix):
-        def mix(
-            self, image: Tensor, pseudo: PseudoLabel, labeled: dict[str, Tensor]
-        ) -> Mixed:
+        def mix(self, image: Tensor, pseudo: PseudoLabel) -> Mixed:
             mask = torch.ones_like(pseudo.label, dtype=torch.bool)
             weight = torch.full_like(pseudo.confidence, 0.25)
             return Mixed(image, pseudo.label, mask, pseudo.confidence, weight)
@@ -135,7 +133,7 @@ def test_the_parts_have_their_documented_shapes_and_dtypes(weighting: str) -> No
     valid[:, 0] = False
     with torch.no_grad():
         pseudo = model.pseudo_label({"image": image, "valid": valid})
-        mixed = model.mix(image, pseudo, {})
+        mixed = model.mix(image, pseudo)
     shape = (3, 8, 10)
     assert {
         name: (value.dtype, value.shape)

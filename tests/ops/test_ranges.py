@@ -157,7 +157,6 @@ ALLOWED_AND_REFUSED: dict[str, tuple[list[float], list[float]]] = {
     "num_classes": ([2, 255], [1, 256]),
     "num_workers": ([0], [-1]),
     "pad_to": ([1], [0]),
-    "paste_labeled": ([0, 1], [-0.1, 1.1]),
     "ramp_steps": ([0], [-1]),
     "rates": ([0.01, 9], [-0.1, 0]),
     "scale": ([0.01, 1, 9], [-1, 0]),
