@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from PIL import Image
 
 from lightning_classmix.experiments.compare_methods import select_methods
+from tests.shell import Shell
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 CONFIGS = sorted((BENCHMARKS / "real_images").glob("*.yaml"))
@@ -35,10 +37,22 @@ def test_the_three_sets_are_compared_in_the_same_way() -> None:
         methods = select_methods(config["methods"], config["define"])
         for name, method in methods.items():
             method.check(name, config["shared"])
-        options = methods["labeled_pasted"].init_args
+        options = methods["recipe"].init_args
         assert options["labeled_only_steps"] == 0.15 * config["steps"]
         assert options["ramp_steps"] == 0.1 * config["steps"]
         assert config["seeds"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_files_are_arguments_of_compare(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    shell = Shell(tmp_path, monkeypatch, capsys)
+    line = f"compare --config {path} --data.root data --print_config"
+    status, out, errors = shell(line)
+    assert status == 0, errors
+    given, used = yaml.safe_load(path.read_text()), yaml.safe_load(out)
+    assert all(used[key] == given[key] for key in ("methods", "rates", "define"))
 
 
 def test_no_training_frame_is_near_a_validation_frame(prepare_sets: ModuleType) -> None:

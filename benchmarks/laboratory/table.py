@@ -1,10 +1,11 @@
 """Print the runs of a folder of results, with paired differences.
 
-python benchmarks/laboratory/table.py [FOLDER]
+python benchmarks/laboratory/table.py [FOLDER [FOLDER ...]]
 
 The difference in brackets is to the Supervised run with few labels of the same data
-set, seed, rate and network; both scores are those of the student. ``results`` and
-``third`` hold runs of train.py, ``earlier`` those of an earlier loop that is not in the
+set, seed, rate and network, in any of the folders; both scores are those of the
+student. The runs of the first folder are printed. ``results``, ``third`` and ``fourth``
+hold runs of train.py, ``earlier`` those of an earlier loop that is not in the
 repository.
 """
 
@@ -43,17 +44,19 @@ def baseline_of(name: str, runs: dict[str, Any]) -> dict[str, Any] | None:
 
 def main() -> None:
     """Print one row for each result file."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else LABORATORY / "results"
-    runs = {
-        path.stem: json.loads(path.read_text())
-        for path in sorted(folder.glob("*.json"))
-    }
-    networks = ("student", "teacher")
+    folders = [Path(given) for given in sys.argv[1:]] or [LABORATORY / "results"]
+    runs: dict[str, Any] = {}
+    for folder in reversed(folders):
+        names = sorted(folder.glob("*.json"))
+        printed = {path.stem: json.loads(path.read_text()) for path in names}
+        runs |= printed
+    columns = ("student", "teacher", "student_recalibrated")
+    networks = [n for n in columns if any(n in run for run in printed.values())]
     parts = ("validation", "held_out")
     titles = [f"{network}, {part}" for network in networks for part in parts]
     print(f"| run | {' | '.join(titles)} |")
     print(f"| --- {'| --- ' * len(titles)}|")
-    for name, run in runs.items():
+    for name, run in printed.items():
         baseline = baseline_of(name, runs)
         cells = [
             cell(run[network][part], baseline, part)

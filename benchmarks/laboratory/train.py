@@ -182,6 +182,26 @@ def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tenso
     return (loss * known * weight).sum() / known.sum().clamp(min=1)
 
 
+def set_momentum(network: nn.Module, momentum: float | None) -> None:
+    """Set the share of the present batch in running statistics; None averages all."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = momentum
+
+
+@torch.no_grad()
+def recalibrated(network: nn.Module, views: Views) -> nn.Module:
+    """Return a copy with the statistics of 100 batches of 8 images."""
+    network = copy.deepcopy(network).train()
+    set_momentum(network, None)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+    for _ in range(100):
+        network(views.draw(8)[0])
+    return network
+
+
 class Run:
     """One training, with everything it draws from its seed."""
 
@@ -255,7 +275,9 @@ class Run:
             if factor > 0:
                 mixed, target, weight = self._mix(step, image, label)
                 loss = masked_cross_entropy(self.student(image), label, ones)
+                set_momentum(self.student, 0.0 if options.bn == "labeled" else 0.1)
                 mixed_loss = masked_cross_entropy(self.student(mixed), target, weight)
+                set_momentum(self.student, 0.1)
                 loss = loss + factor * mixed_loss
                 if (step - start) % 300 == 0:
                     hidden = [self.train[i] for i in self.unlabeled[::4]]
@@ -310,7 +332,11 @@ class Run:
     def _update_teacher(self, step: int) -> None:
         decay = ops.ema_decay(step, self.arguments.decay)
         teacher, student = self.teacher.state_dict(), self.student.state_dict()
-        for average, value in zip(teacher.values(), student.values(), strict=True):
+        own = self.arguments.own and step >= int(self.arguments.start * self.steps)
+        for name, average in teacher.items():
+            value = student[name]
+            if own and ("running_" in name or "num_batches" in name):
+                continue
             if average.is_floating_point():
                 average.lerp_(value, 1 - decay)
             else:
@@ -354,6 +380,17 @@ def main() -> None:
         "--rampdown", type=float, default=0.0, help="share of the run in which λ falls"
     )
     parser.add_argument("--finish", type=float, default=0.0, help="share of that at 0")
+    parser.add_argument(
+        "--bn",
+        choices=("both", "labeled"),
+        default="both",
+        help="images from which the student's batch norm collects statistics",
+    )
+    parser.add_argument(
+        "--own",
+        action="store_true",
+        help="the teacher keeps the statistics that it collects with --mode train",
+    )
     parser.add_argument("--model")
     parser.add_argument("--options", default="{}")
     parser.add_argument(
@@ -374,6 +411,9 @@ def main() -> None:
         "settings": {key: str(value) for key, value in vars(arguments).items()},
         "student": run.scores(run.student),
         "teacher": run.scores(run.teacher),
+        "student_recalibrated": run.scores(
+            recalibrated(run.student, run.unlabeled_views)
+        ),
         "pseudo_labels": run.history,
         "seconds": round(time.perf_counter() - begin),
     }
@@ -385,7 +425,7 @@ def main() -> None:
     (arguments.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     scores = [
         f"{network} {result[network]['validation']} / {result[network]['held_out']}"
-        for network in ("student", "teacher")
+        for network in ("student", "teacher", "student_recalibrated")
     ]
     print(name, *scores, f"{result['seconds']} s")
 
