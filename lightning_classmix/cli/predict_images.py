@@ -194,7 +194,9 @@ def _target(out: Path, kind: str, name: str, suffix: str) -> Path:
 def _write_shares(
     path: Path, class_names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    with atomic_file(path, "w", newline="") as file:
+    # File names may be other bytes than UTF-8.
+    options = {"encoding": "utf-8", "errors": "surrogateescape"}
+    with atomic_file(path, "w", newline="", **options) as file:
         writer = csv.writer(file)
         writer.writerow(["name", *class_names])
         writer.writerows(rows)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from lightning_classmix.atomic import write_text
 from lightning_classmix.callbacks.signals import SignalFlag, Stopped
 from lightning_classmix.experiments.compare_run import Run
 from lightning_classmix.experiments.compare_training import execute
@@ -122,7 +123,7 @@ def _work(run: Run, threads: int, sender: Connection) -> None:
         execute(run, report)
     except Exception as error:
         lines = [*traceback.format_exception(error), f"{error}\n"]
-        (run.folder / _ERROR_FILE).write_text("".join(lines))
+        write_text(run.folder / _ERROR_FILE, "".join(lines))
         raise SystemExit(1) from None
 
 
@@ -131,7 +132,7 @@ def _check_exit(run: Run, process: SpawnProcess) -> None:
         return
     path = run.folder / _ERROR_FILE
     if process.exitcode == 1 and path.exists():
-        reason = path.read_text().splitlines()[-1]
+        reason = path.read_text("utf-8", errors="surrogateescape").splitlines()[-1]
         raise RuntimeError(f"run {run} failed: {reason}; see {path}")
     raise RuntimeError(
         f"the process of run {run} must end with a result, got status"

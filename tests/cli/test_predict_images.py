@@ -1,4 +1,5 @@
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,17 @@ def test_a_broken_image_is_reported_and_left_out(
     assert "b.png" in text
     written = [path.name for path in (tmp_path / "out/labels").iterdir()]
     assert written == ["a.png"]
+
+
+def test_a_name_that_is_not_utf8_is_listed_as_it_is(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    save_pair(tmp_path / "new" / os.fsdecode(b"caf\xe9.png"), None)
+    line = f"{tmp_path}/new --ckpt_path {checkpoint} --out {tmp_path}/out --device cpu"
+    assert run(line, monkeypatch, capsys)[0] == 0
+    header, row = (tmp_path / "out/class_shares.csv").read_bytes().splitlines()
+    assert header == b"name,a,b,c"
+    assert row.startswith(b"caf\xe9,")
 
 
 def test_an_input_that_matches_nothing_is_refused(
