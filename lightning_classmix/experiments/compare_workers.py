@@ -16,6 +16,7 @@ from lightning_classmix.atomic import write_text
 from lightning_classmix.callbacks.signals import SignalFlag, Stopped
 from lightning_classmix.experiments.compare_run import Run
 from lightning_classmix.experiments.compare_training import execute
+from lightning_classmix.experiments.folder_lock import lock_folder
 
 _REPORT_INTERVAL = 0.5  # seconds between two reports of a worker
 _ERROR_FILE = "error.txt"
@@ -120,7 +121,9 @@ def _work(run: Run, threads: int, sender: Connection) -> None:
             sender.send(step)
 
     try:
-        execute(run, report)
+        # After a kill of the main process, its workers go on until they report.
+        with lock_folder(run.folder):
+            execute(run, report)
     except Exception as error:
         lines = [*traceback.format_exception(error), f"{error}\n"]
         write_text(run.folder / _ERROR_FILE, "".join(lines))
