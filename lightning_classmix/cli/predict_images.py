@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
@@ -79,7 +80,8 @@ def predict_images(
     faults = []
     rows: list[list[Any]] = []
     try:
-        with Progress(disable=not sys.stderr.isatty()) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not console.is_terminal) as progress:
             for name, path in progress.track(files.items(), description="predict"):
                 try:
                     image = to_array(

@@ -185,4 +185,4 @@ def test_earlier_predictions_are_no_inputs(
     line = f"{tmp_path}/new --ckpt_path {checkpoint} --device cpu"
     for _ in range(2):
         status, text = run(f"{line} --out {tmp_path / out}", monkeypatch, capsys)
-        assert (status, text) == (0, f"1 predictions: {tmp_path / out}\n")
+        assert (status, text.strip()) == (0, f"1 predictions: {tmp_path / out}")
