@@ -1,12 +1,16 @@
 """Write files that are complete as soon as they exist."""
 
+import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+_LONGEST = 255  # bytes of a file name
 
 
 @contextmanager
@@ -21,7 +25,7 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[Any]:
         mode: Mode in which the file is opened.
         options: Further arguments of ``open``, such as ``newline``.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(_temporary_name(path.name))
     try:
         with temporary.open(mode, **options) as file:
             yield file
@@ -29,10 +33,20 @@ def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[Any]:
     except OSError as error:
         # Writing to it names no file; a text without errno would be hidden by a name.
         if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
+            del error.filename2
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where opening it has failed, that error says more
+            temporary.unlink()
+
+
+def _temporary_name(name: str) -> str:
+    """Return the name of the temporary file; a long name is replaced by its hash."""
+    temporary = f".{name}.part"
+    if len(os.fsencode(temporary)) <= _LONGEST:
+        return temporary
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}.part"
 
 
 @contextmanager
@@ -66,8 +80,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a text file in UTF-8 atomically."""
-    with atomic_file(path, "w", encoding="utf-8") as file:
+    """Write a text file in UTF-8 atomically; file names in it may be other bytes."""
+    with atomic_file(path, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(content)
 
 

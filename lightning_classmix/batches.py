@@ -178,16 +178,16 @@ def check_both_parts(batch: Any) -> None:
     )
 
 
-def check_mixable(image: Tensor) -> None:
-    """Check that a batch of unlabeled images can be mixed.
+def check_mixable(count: int) -> None:
+    """Check that a batch of ``count`` unlabeled images can be mixed.
 
     Raises:
         ValueError: If there is a single image.
     """
-    if len(image) < 2:
+    if count < 2:
         raise ValueError(
             "the unlabeled batch must hold at least 2 images on each device, got"
-            f" {len(image)}; each is pasted into another image: raise the batch size,"
+            f" {count}; each is pasted into another image: raise the batch size,"
             " or leave out a shorter last batch with drop_last=True"
         )
 

@@ -1,6 +1,7 @@
 """Write and read checkpoints, and prepare them for resuming."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,11 +39,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.fsync(file.fileno())
         if os.name == "nt":  # folders cannot be opened there
             return
-        folder = os.open(target.parent, os.O_RDONLY)  # flush the new name too
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        # The file is complete; some network file systems cannot flush a folder.
+        with suppress(OSError):
+            _flush_folder(target.parent)
+
+
+def _flush_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _save(checkpoint: dict[str, Any], file: Any) -> None:
@@ -128,8 +135,12 @@ def _describe_foreign(content: Any) -> str | None:
     if missing:
         return f"a checkpoint without {' and '.join(missing)}{use}"
     for key, value in content["state_dict"].items():
+        if not isinstance(key, str):
+            return f"a file whose state_dict has the key {key!r}"
         if not isinstance(value, torch.Tensor):
             return f"a file whose state_dict holds a {type(value).__name__} as {key}"
+        if value.layout != torch.strided or value.is_meta:
+            return f"a file whose state_dict holds no plain values as {key}"
         if value.is_floating_point() and not value.isfinite().all():
             return f"a checkpoint with values that are not finite in {key}"
     return None

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,39 @@ def test_a_text_is_utf8(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text("utf-8")) == {"a": 1}
     write_text(tmp_path / "a.txt", "é\n")
     assert (tmp_path / "a.txt").read_bytes() == "é\n".encode()
+
+
+def test_a_text_may_hold_file_names_that_are_not_utf8(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", os.fsdecode(b"caf\xe9.png\n"))
+    assert (tmp_path / "a.txt").read_bytes() == b"caf\xe9.png\n"
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127])
+def test_the_longest_name_that_a_file_can_have_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    write_text(tmp_path / name, "text")
+    assert [*tmp_path.iterdir()] == [tmp_path / name]
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("file/a", errno.ENOTDIR),
+        ("missing/a", errno.ENOENT),
+        ("folder", errno.EISDIR),
+        ("a" * 300, errno.ENAMETOOLONG),
+    ],
+)
+def test_an_error_names_the_file_and_not_its_temporary_file(
+    tmp_path: Path, name: str, number: int
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=f"'{tmp_path / name}'$") as error:
+        write_text(tmp_path / name, "text")
+    assert error.value.errno == number
+    assert len([*tmp_path.iterdir()]) == 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])

@@ -1,5 +1,8 @@
 import copy
+import errno
 import math
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -152,6 +155,13 @@ def without(*keys: str) -> dict[str, Any]:
             CONTENT | {"state_dict": {"a": torch.tensor([1.0, math.nan])}},
             "values that are not finite in a$",
         ),
+        (CONTENT | {"state_dict": {0: torch.ones(1)}}, "state_dict has the key 0$"),
+        pytest.param(
+            CONTENT | {"state_dict": {"a": torch.eye(2).to_sparse()}},
+            "holds no plain values as a$",
+            marks=pytest.mark.filterwarnings("ignore::UserWarning"),  # of torch.load
+        ),
+        (CONTENT | {"state_dict": {"a": torch.ones(1, device="meta")}}, "no plain"),
         (
             CONTENT | {"hyper_parameters": {"_instantiator": "os.system"}},
             "a file that names code to run$",
@@ -176,6 +186,23 @@ def test_a_file_that_is_not_of_torch_is_named(tmp_path: Path) -> None:
 
 def test_a_whole_checkpoint_is_read(tmp_path: Path) -> None:
     torch.save(CONTENT, tmp_path / "x.ckpt")
+    assert read_checkpoint(tmp_path / "x.ckpt").keys() == CONTENT.keys()
+
+
+def test_a_checkpoint_is_written_where_a_folder_cannot_be_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+
+    def fsync(file: int) -> None:
+        folder = stat.S_ISDIR(os.fstat(file).st_mode)
+        flushed.append(folder)
+        if folder:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    AtomicCheckpointIO().save_checkpoint(CONTENT, tmp_path / "x.ckpt")
+    assert flushed == [False, True]
     assert read_checkpoint(tmp_path / "x.ckpt").keys() == CONTENT.keys()
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sized
 
 from lightning.pytorch import Trainer
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import BatchSampler, DataLoader, default_collate
+
+from lightning_classmix import batches
 
 
 def check_training_loaders(trainer: Trainer) -> None:
@@ -14,7 +16,7 @@ def check_training_loaders(trainer: Trainer) -> None:
 
     Raises:
         ValueError: If a loader ends before the other and yields None from then on, or
-            if the last unlabeled batch holds a single image.
+            if an unlabeled batch holds a single image.
     """
     combined = trainer.fit_loop._combined_loader
     loaders = None if combined is None else combined.iterables
@@ -30,7 +32,11 @@ def check_training_loaders(trainer: Trainer) -> None:
             " CombinedLoader in mode 'max_size_cycle' or 'min_size'"
         )
     unlabeled = loaders.get("unlabeled")
-    if not isinstance(unlabeled, DataLoader) or "unlabeled" not in lengths:
+    if not isinstance(unlabeled, DataLoader):
+        return
+    if unlabeled.batch_size and unlabeled.collate_fn is default_collate:
+        batches.check_mixable(unlabeled.batch_size)
+    if "unlabeled" not in lengths:
         return
     sampler = unlabeled.batch_sampler
     if not isinstance(sampler, BatchSampler) or not isinstance(sampler.sampler, Sized):

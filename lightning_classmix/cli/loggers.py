@@ -9,6 +9,35 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 
+class Utf8CSVLogger(CSVLogger):
+    """Write the CSV file in UTF-8; Lightning would use the encoding of the locale.
+
+    That may lack letters of the class names, which are part of the columns' names.
+    """
+
+    @property
+    def experiment(self) -> Any:
+        """Return Lightning's writer, whose text files are UTF-8."""
+        created = self._experiment is None
+        writer: Any = super().experiment
+        if created and self._experiment is not None:
+            writer._fs = _Utf8Files(writer._fs)
+        return writer
+
+
+class _Utf8Files:
+    """A file system whose text files are UTF-8."""
+
+    def __init__(self, files: Any) -> None:
+        self._files = files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    def open(self, path: str, mode: str, **options: Any) -> Any:
+        return self._files.open(path, mode, encoding="utf-8", **options)
+
+
 def trainer_loggers(
     logger: Logger | list[Logger] | bool | None, root: str | os.PathLike[str] | None
 ) -> Any:
@@ -42,7 +71,7 @@ def open_run_folder(loggers: Sequence[Logger]) -> list[Logger]:
     if loggers and isinstance(loggers[0], TensorBoardLogger):
         folder = loggers[0].log_dir
         if not any(isinstance(logger, CSVLogger) for logger in loggers):
-            opened.append(CSVLogger(folder, name="", version=""))
+            opened.append(Utf8CSVLogger(folder, name="", version=""))
     return opened
 
 

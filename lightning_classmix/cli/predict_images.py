@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
@@ -79,7 +80,8 @@ def predict_images(
     faults = []
     rows: list[list[Any]] = []
     try:
-        with Progress(disable=not sys.stderr.isatty()) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not console.is_terminal) as progress:
             for name, path in progress.track(files.items(), description="predict"):
                 try:
                     image = to_array(
@@ -194,7 +196,9 @@ def _target(out: Path, kind: str, name: str, suffix: str) -> Path:
 def _write_shares(
     path: Path, class_names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    with atomic_file(path, "w", newline="") as file:
+    # File names may be other bytes than UTF-8.
+    options = {"encoding": "utf-8", "errors": "surrogateescape"}
+    with atomic_file(path, "w", newline="", **options) as file:
         writer = csv.writer(file)
         writer.writerow(["name", *class_names])
         writer.writerows(rows)

@@ -89,7 +89,8 @@ def read_split(
 
     Raises:
         FileNotFoundError: If there is no such split and no such file.
-        ValueError: If the list is empty, or has an image twice or an unknown image.
+        ValueError: If the list is empty, or has an image twice, an unknown image, or a
+            line that may name two images.
     """
     known = named_splits(dataset) if dataset else []
     if dataset and split in known:
@@ -107,7 +108,16 @@ def read_split(
         raise ValueError(f"split must name images, got none in {split}")
 
     indices = _index_names(names)
-    found = [_find_image(line, indices) for line in lines]
+    found = []
+    for line in lines:
+        images = _find_images(line, indices)
+        if len(images) > 1:
+            raise ValueError(
+                f"each line of a split must name one image, got {line!r} in {split},"
+                f" which names {' and '.join(sorted(names[i] for i in images))}; leave"
+                " out the label, or give the suffix of the image"
+            )
+        found.append(images.pop() if images else None)
     if {*found} == {None} and all(line.isdecimal() for line in lines):
         found = [int(line) if int(line) < len(names) else None for line in lines]
     unknown = [line for line, index in zip(lines, found, strict=True) if index is None]
@@ -158,18 +168,29 @@ def _index_names(names: Sequence[str]) -> dict[str, int]:
     return indices
 
 
-def _find_image(line: str, indices: Mapping[str, int]) -> int | None:
-    """Return the index of the image that a line of a list names; None if unknown."""
+def _find_images(line: str, indices: Mapping[str, int]) -> set[int]:
+    """Return the index of the image that a line of a list names.
+
+    None if it is unknown; two if the line can be read as a path with a blank in a
+    folder's name and as an image before its label, such as ``x labels/y.png``.
+    """
     # A blank ends a name, except in a file name such as "image (2).png".
     first = re.split(r"[,\s]", line)[0]
     file = _FILE.match(line)
-    for name in (line, file[1] if file else first, first, os.path.splitext(first)[0]):
-        parts = _short_name(name).split("/")
-        for start in range(len(parts)):
-            index = indices.get("/".join(parts[start:]))
-            if index is not None:
-                return index
-    return None
+    whole = _known_end(line, indices) or _known_end(file[1] if file else "", indices)
+    alone = _known_end(first, indices) or _known_end(
+        os.path.splitext(first)[0], indices
+    )
+    if whole and re.search(r"[,\s]", whole):
+        return {indices[whole]}
+    return {indices[name] for name in (whole, alone) if name}
+
+
+def _known_end(name: str, indices: Mapping[str, int]) -> str | None:
+    """Return the longest end of a path that is the name of an image."""
+    parts = _short_name(name).split("/")
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if end in indices), None)
 
 
 def _short_name(name: str) -> str:

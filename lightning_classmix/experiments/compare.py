@@ -38,6 +38,7 @@ from lightning_classmix.experiments.compare_tables import (
 )
 from lightning_classmix.experiments.compare_training import build_module
 from lightning_classmix.experiments.compare_workers import execute_all
+from lightning_classmix.experiments.folder_lock import lock_folder
 from lightning_classmix.experiments.report_page import Page
 from lightning_classmix.ops.ranges import check_ranges
 
@@ -93,7 +94,8 @@ def compare(
 
     Raises:
         ValueError: If an argument is out of its range, there are too few training
-            images, or ``out`` holds runs with other settings.
+            images, ``out`` holds runs with other settings, or another process works
+            in it.
         Stopped: If a signal stopped the comparison; the same call continues it.
     """
     check_ranges(steps=steps, jobs=jobs, threads=threads, seeds=seeds)
@@ -111,43 +113,46 @@ def compare(
     candidates = candidate_rates(rates, selected, shared)
     folder = _writable_folder(Path(out))
 
-    setup = Setup(type(data), pool_arguments(data), shared, folder)
-    pool = build_data(setup.data_class, setup.data_arguments)
-    available = draw_lists(pool, seeds, folder / "lists")
-    counts = _label_counts(labels, available)
-    trials = {
-        name: [
-            Run(setup, name, method, min(counts), seeds[0], max(1, steps // 2), rate)
-            for rate in candidates[name]
-        ]
-        for name, method in selected.items()
-    }
-    runs = {
-        name: [
-            Run(setup, name, method, count, seed, steps, candidates[name][0])
-            for count in counts
-            for seed in seeds
-        ]
-        for name, method in selected.items()
-    }
-    for name, tried in trials.items():
-        trials[name] = [replace(run, trial=True) for run in tried if len(tried) > 1]
-        build_module(runs[name][0], pool)  # refuses wrong arguments
-        for run in trials[name] or runs[name]:
-            run.result()  # refuses other settings
+    with lock_folder(folder):
+        setup = Setup(type(data), pool_arguments(data), shared, folder)
+        pool = build_data(setup.data_class, setup.data_arguments)
+        available = draw_lists(pool, seeds, folder / "lists")
+        counts = _label_counts(labels, available)
+        trials = {
+            name: [
+                Run(
+                    setup, name, method, min(counts), seeds[0], max(1, steps // 2), rate
+                )
+                for rate in candidates[name]
+            ]
+            for name, method in selected.items()
+        }
+        runs = {
+            name: [
+                Run(setup, name, method, count, seed, steps, candidates[name][0])
+                for count in counts
+                for seed in seeds
+            ]
+            for name, method in selected.items()
+        }
+        for name, tried in trials.items():
+            trials[name] = [replace(run, trial=True) for run in tried if len(tried) > 1]
+            build_module(runs[name][0], pool)  # refuses wrong arguments
+            for run in trials[name] or runs[name]:
+                run.result()  # refuses other settings
 
-    console = Console(highlight=False)
-    progress = Progress(trials, runs, console)
-    with Live(get_renderable=progress.table, console=console, refresh_per_second=2):
-        tried = [run for planned in trials.values() for run in planned]
-        execute_all(tried, jobs=jobs, threads=threads, on_step=progress.update)
-        for name, planned in trials.items():
-            if planned:
-                best = _best_rate(name, planned)
-                runs[name] = [replace(run, lr=best) for run in runs[name]]
-        planned = [run for listed in runs.values() for run in listed]
-        execute_all(planned, jobs=jobs, threads=threads, on_step=progress.update)
-    return _write_results(setup, runs, trials)
+        console = Console(highlight=False)
+        progress = Progress(trials, runs, console)
+        with Live(get_renderable=progress.table, console=console, refresh_per_second=2):
+            tried = [run for planned in trials.values() for run in planned]
+            execute_all(tried, jobs=jobs, threads=threads, on_step=progress.update)
+            for name, planned in trials.items():
+                if planned:
+                    best = _best_rate(name, planned)
+                    runs[name] = [replace(run, lr=best) for run in runs[name]]
+            planned = [run for listed in runs.values() for run in listed]
+            execute_all(planned, jobs=jobs, threads=threads, on_step=progress.update)
+        return _write_results(setup, runs, trials)
 
 
 def _writable_folder(out: Path) -> Path:

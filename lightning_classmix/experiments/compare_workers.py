@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 
+from lightning_classmix.atomic import write_text
 from lightning_classmix.callbacks.signals import SignalFlag, Stopped
 from lightning_classmix.experiments.compare_run import Run
 from lightning_classmix.experiments.compare_training import execute
+from lightning_classmix.experiments.folder_lock import lock_folder
 
 _REPORT_INTERVAL = 0.5  # seconds between two reports of a worker
 _ERROR_FILE = "error.txt"
@@ -119,10 +121,12 @@ def _work(run: Run, threads: int, sender: Connection) -> None:
             sender.send(step)
 
     try:
-        execute(run, report)
+        # After a kill of the main process, its workers go on until they report.
+        with lock_folder(run.folder):
+            execute(run, report)
     except Exception as error:
         lines = [*traceback.format_exception(error), f"{error}\n"]
-        (run.folder / _ERROR_FILE).write_text("".join(lines))
+        write_text(run.folder / _ERROR_FILE, "".join(lines))
         raise SystemExit(1) from None
 
 
@@ -131,7 +135,7 @@ def _check_exit(run: Run, process: SpawnProcess) -> None:
         return
     path = run.folder / _ERROR_FILE
     if process.exitcode == 1 and path.exists():
-        reason = path.read_text().splitlines()[-1]
+        reason = path.read_text("utf-8", errors="surrogateescape").splitlines()[-1]
         raise RuntimeError(f"run {run} failed: {reason}; see {path}")
     raise RuntimeError(
         f"the process of run {run} must end with a result, got status"

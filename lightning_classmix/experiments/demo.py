@@ -21,6 +21,7 @@ from lightning_classmix.colors import to_colors, to_picture
 from lightning_classmix.datamodules.street_scenes import StreetScenesDataModule
 from lightning_classmix.datasets.street_scenes import CLASS_NAMES, PALETTE
 from lightning_classmix.experiments.demo_figure import save_report
+from lightning_classmix.experiments.folder_lock import lock_folder
 from lightning_classmix.experiments.report_page import Page
 from lightning_classmix.experiments.report_scores import add_confusion
 from lightning_classmix.models.small_unet import SmallUNet
@@ -51,37 +52,38 @@ def demo(
         steps: Optimizer steps of each method.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or another process works in
+            ``out``.
         Stopped: If a signal stopped the training.
     """
     check_ranges(steps=steps, seed=seed)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    data = StreetScenesDataModule(
-        labeled=6, unlabeled=300, val=0, test=500, size=(64, 96), seed=seed
-    )
-    checkpoints = folder / "checkpoints"
-    modules: dict[str, Any] = {}
-    scores: dict[str, Mapping[str, float]] = {}
-    minutes: dict[str, float | None] = {}
-    for name, (method, lr) in METHODS.items():
-        checkpoint = checkpoints / f"{name}-seed-{seed}-steps-{steps}.ckpt"
-        resumed = checkpoint.exists()
-        start = time.perf_counter()
-        module, trainer = train(
-            method, lr, data, seed=seed, steps=steps, checkpoint=checkpoint
+    with lock_folder(folder):
+        data = StreetScenesDataModule(
+            labeled=6, unlabeled=300, val=0, test=500, size=(64, 96), seed=seed
         )
-        elapsed = round((time.perf_counter() - start) / 60, 2)
-        minutes[name] = None if resumed else elapsed
-        scores[name] = trainer.test(module, data, verbose=False)[0]
-        modules[name] = module
+        checkpoints = folder / "checkpoints"
+        modules: dict[str, Any] = {}
+        scores: dict[str, Mapping[str, float]] = {}
+        minutes: dict[str, float | None] = {}
+        for name, (method, lr) in METHODS.items():
+            checkpoint = checkpoints / f"{name}-seed-{seed}-steps-{steps}.ckpt"
+            resumed = checkpoint.exists()
+            start = time.perf_counter()
+            module, trainer = train(
+                method, lr, data, seed=seed, steps=steps, checkpoint=checkpoint
+            )
+            elapsed = round((time.perf_counter() - start) / 60, 2)
+            minutes[name] = None if resumed else elapsed
+            scores[name] = trainer.test(module, data, verbose=False)[0]
+            modules[name] = module
 
-    results = _results(scores)
-    results |= {"seed": seed, "steps": steps, "minutes": minutes}
-    write_json(folder / "results.json", results)
-    _save_picture(folder / "report.png", data, modules)
-    _save_page(folder / "report.html", results, modules)
-    shutil.rmtree(checkpoints)
+        results = _results(scores)
+        results |= {"seed": seed, "steps": steps, "minutes": minutes}
+        write_json(folder / "results.json", results)
+        _save_picture(folder / "report.png", data, modules)
+        _save_page(folder / "report.html", results, modules)
+        shutil.rmtree(checkpoints)
     console = Console()
     console.print(_table(results))
     console.print(f"Written: results.json, report.png, report.html in {folder}")

@@ -150,7 +150,7 @@ class ClassMix(Supervised):
         """Raise a ValueError if keys, shapes or dtypes of a batch are wrong."""
         batches.check_both_parts(batch)
         self.check_part(batch["unlabeled"], "unlabeled")
-        batches.check_mixable(batch["unlabeled"]["image"])
+        batches.check_mixable(len(batch["unlabeled"]["image"]))
         super().check_batch(batch)
 
     def mixed_factor(self) -> float:

@@ -32,6 +32,26 @@ def test_a_last_unlabeled_batch_of_one_is_refused() -> None:
         fit(5, batch_size=2)
 
 
+@pytest.mark.parametrize("options", [{}, {"drop_last": True}])
+def test_unlabeled_batches_of_one_are_refused_before_the_first_batch(
+    monkeypatch: pytest.MonkeyPatch, options: Any
+) -> None:
+    monkeypatch.delattr(ClassMix, "check_batch")
+    message = (
+        "the unlabeled batch must hold at least 2 images on each device, got 1; each is"
+        " pasted into another image: raise the batch size"
+    )
+    with pytest.raises(ValueError, match=message):
+        fit(4, batch_size=1, **options)
+
+
+def test_items_that_are_whole_batches_train() -> None:
+    def collate(items: Any) -> Any:
+        return {"image": items[0]["image"].expand(2, -1, -1, -1)}
+
+    assert fit(4, batch_size=1, collate_fn=collate) == 4
+
+
 def test_other_last_batches_train() -> None:
     assert fit(5, batch_size=2, drop_last=True) == 2
     assert fit(5, batch_size=3) == 2

@@ -1,6 +1,9 @@
+import csv
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
@@ -15,10 +18,31 @@ VERSION = "lightning_logs/version_0"
 def test_the_default_is_tensorboard_with_a_csv_file_in_its_folder(
     tmp_path: Path, logger: bool | None
 ) -> None:
-    board, csv = open_run_folder(trainer_loggers(logger, tmp_path))
+    board, table = open_run_folder(trainer_loggers(logger, tmp_path))
     assert isinstance(board, TensorBoardLogger)
-    assert isinstance(csv, CSVLogger)
-    assert Path(csv.log_dir) == Path(board.log_dir) == tmp_path / VERSION
+    assert isinstance(table, CSVLogger)
+    assert Path(table.log_dir) == Path(board.log_dir) == tmp_path / VERSION
+
+
+def test_the_csv_file_is_utf8_whatever_the_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, logger = open_run_folder(trainer_loggers(None, tmp_path))
+    encodings = []
+    opened = io.TextIOWrapper
+
+    def open_text(*arguments: Any, **options: Any) -> Any:
+        encodings.append(options.get("encoding"))
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(io, "TextIOWrapper", open_text)
+    for step, name in enumerate(["Gebäude", "道路", "道路"]):
+        logger.log_metrics({f"val_iou/{name}": 0.5}, step)
+        logger.save()
+    assert {*encodings} == {"utf-8"}
+    with (Path(logger.log_dir or "") / "metrics.csv").open(encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["val_iou/道路"] for row in rows] == ["", "0.5", "0.5"]
 
 
 def test_no_logger_stays_none(tmp_path: Path) -> None:
@@ -27,8 +51,8 @@ def test_no_logger_stays_none(tmp_path: Path) -> None:
 
 
 def test_the_loggers_of_the_user_are_kept(tmp_path: Path) -> None:
-    csv = CSVLogger(tmp_path)
-    assert trainer_loggers(csv, tmp_path) == open_run_folder([csv]) == [csv]
+    table = CSVLogger(tmp_path)
+    assert trainer_loggers(table, tmp_path) == open_run_folder([table]) == [table]
     wandb = object.__new__(WandbLogger)
     assert trainer_loggers([wandb], tmp_path) == open_run_folder([wandb]) == [wandb]
     board = TensorBoardLogger(tmp_path, name="mine")

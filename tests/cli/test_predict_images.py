@@ -1,4 +1,5 @@
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_a_broken_image_is_reported_and_left_out(
     assert written == ["a.png"]
 
 
+def test_a_name_that_is_not_utf8_is_listed_as_it_is(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    save_pair(tmp_path / "new" / os.fsdecode(b"caf\xe9.png"), None)
+    line = f"{tmp_path}/new --ckpt_path {checkpoint} --out {tmp_path}/out --device cpu"
+    assert run(line, monkeypatch, capsys)[0] == 0
+    header, row = (tmp_path / "out/class_shares.csv").read_bytes().splitlines()
+    assert header == b"name,a,b,c"
+    assert row.startswith(b"caf\xe9,")
+
+
 def test_an_input_that_matches_nothing_is_refused(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -173,4 +185,4 @@ def test_earlier_predictions_are_no_inputs(
     line = f"{tmp_path}/new --ckpt_path {checkpoint} --device cpu"
     for _ in range(2):
         status, text = run(f"{line} --out {tmp_path / out}", monkeypatch, capsys)
-        assert (status, text) == (0, f"1 predictions: {tmp_path / out}\n")
+        assert (status, text.strip()) == (0, f"1 predictions: {tmp_path / out}")

@@ -112,7 +112,7 @@ def test_a_stopped_demo_continues_with_the_same_command(
     results[0].pop("minutes")
     assert results[0] == results[1]
     names = sorted(path.name for path in half.iterdir())
-    assert names == ["report.html", "report.png", "results.json"]
+    assert names == [".lock", "report.html", "report.png", "results.json"]
 
 
 @pytest.mark.slow

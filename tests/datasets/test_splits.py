@@ -302,3 +302,18 @@ def test_an_index_is_at_most_the_number_of_images(tmp_path: Path) -> None:
     assert chosen(tmp_path, "6", "0") == [NAMES[6], NAMES[0]]
     with pytest.raises(ValueError, match=r"got 1 others in .*, such as 7$"):
         chosen(tmp_path, "6", "7")
+
+
+@pytest.mark.parametrize("line", ["y labels/z.png", "y,labels/z", "a/y more labels/z"])
+def test_a_line_that_may_name_two_images_is_refused(tmp_path: Path, line: str) -> None:
+    message = (
+        rf"got '{line}' in .*split\.txt, which names a/y and b/z; leave out the label"
+    )
+    with pytest.raises(ValueError, match=message):
+        chosen(tmp_path, "a/x", line)
+
+
+def test_an_image_before_its_label_is_found(tmp_path: Path) -> None:
+    for line in ("y labels/y.png", "y labels/q.png", "a/y.png labels/z.png", "y z.png"):
+        assert chosen(tmp_path, line) == ["a/y"]
+    assert chosen(tmp_path, "my photos/z.png") == ["b/z"]
