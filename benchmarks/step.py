@@ -65,6 +65,7 @@ def loader(batch: Any, steps: int) -> DataLoader[Any]:
 class BareLoop:
     """A ClassMix step without Lightning and without our module, on the same networks.
 
+    Teachers label with the statistics of the unlabeled batch, as `ClassMix` does.
     ``looped`` mixes and averages in the authors' manner: image by image, whole softmax
     maps, and parameter by parameter.
     """
@@ -79,7 +80,7 @@ class BareLoop:
             torch.bfloat16,
             enabled="bf16" in options.precision,
         )
-        self.teacher = build_copy(student)
+        self.teacher = copy.deepcopy(student).requires_grad_(False).train()
         self.optimizer = torch.optim.AdamW(student.parameters(), 1e-3)
 
     def step(self, batch: dict[str, Any]) -> None:
@@ -120,11 +121,6 @@ class BareLoop:
     def _mix_by_loop(logits: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mixed, target, weight = looped_step(logits, image)
         return mixed, target, weight
-
-
-def build_copy(network: nn.Module) -> nn.Module:
-    """Return a frozen copy in eval mode."""
-    return copy.deepcopy(network).requires_grad_(False).eval()
 
 
 class Between(Callback):
