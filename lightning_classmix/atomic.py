@@ -54,7 +54,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder, whose content is moved into ``path`` at the end.
 
     After an error nothing is left of it; ``path`` is removed if it did not exist
-    before. An OSError of the disk names a file in ``path``.
+    before. An OSError of the disk names a file in ``path``, or ``path``.
 
     Args:
         path: Folder of the complete files, created if missing. Files in it that have
@@ -72,6 +72,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if name.startswith(str(temporary)):
             error.filename = name.replace(str(temporary), str(path), 1)
             error.filename2 = None
+        elif error.errno is not None and error.filename is None:  # while writing to it
+            error.filename = str(path)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

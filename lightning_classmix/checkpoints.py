@@ -131,7 +131,8 @@ def _describe_foreign(content: Any) -> str | None:
             return f"a file whose {key} is a {type(content[key]).__name__}, not a dict"
     if "_instantiator" in content.get("hyper_parameters", {}):
         return "a file that names code to run"
-    missing = [key for key in ("class_paths", "base_seed") if key not in content]
+    needed = ("class_paths", "base_seed", "pytorch-lightning_version")
+    missing = [key for key in needed if key not in content]
     if missing:
         return f"a checkpoint without {' and '.join(missing)}{use}"
     for key, value in content["state_dict"].items():

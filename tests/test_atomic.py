@@ -184,3 +184,15 @@ def test_on_a_full_disk_the_file_in_the_folder_is_named(
     assert error.value.filename == f"{out}/{name}"
     assert error.value.filename2 is None
     assert not out.exists()
+
+
+def test_on_a_full_disk_an_error_that_names_no_file_gets_the_folder(
+    tmp_path: Path,
+) -> None:
+    with (
+        pytest.raises(OSError, match="too large") as error,
+        file_size_limit(64),
+        atomic_folder(tmp_path / "out") as folder,
+    ):
+        (folder / "text").write_bytes(b"long" * 99)
+    assert error.value.filename == str(tmp_path / "out")

@@ -130,6 +130,7 @@ CONTENT: dict[str, Any] = {
     "state_dict": {"student.weight": torch.ones(2)},
     "class_paths": {"model": "a.B"},
     "base_seed": 0,
+    "pytorch-lightning_version": "2.6.0",
 }
 
 

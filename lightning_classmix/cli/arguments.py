@@ -29,7 +29,7 @@ class Arguments(NamedTuple):
     flags: list[str]
 
 
-def expand_arguments(arguments: Sequence[str]) -> Arguments:
+def expand_arguments(arguments: Sequence[str], *, resume: bool = False) -> Arguments:
     """Return the settings and flags of a Trainer command.
 
     ``--ckpt_path last`` becomes the newest such file, and the settings of the
@@ -37,6 +37,7 @@ def expand_arguments(arguments: Sequence[str]) -> Arguments:
 
     Args:
         arguments: The arguments after the subcommand.
+        resume: Whether the command resumes from a checkpoint, as fit does.
 
     Raises:
         FileNotFoundError: If a recipe or ``last.ckpt`` does not exist.
@@ -63,7 +64,8 @@ def expand_arguments(arguments: Sequence[str]) -> Arguments:
             for part in ("model", "data")
         }
         named["data"] = named["data"] or settings.recipe("data.class_path")
-        configs = [*configs, Config(path, checkpoint_settings(path, **named))]
+        content = checkpoint_settings(path, **named, resume=resume)
+        configs = [*configs, Config(path, content)]
     return Arguments(configs, flags)
 
 

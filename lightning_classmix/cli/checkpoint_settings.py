@@ -12,7 +12,11 @@ from lightning_classmix.checkpoints import imported_subclass, read_checkpoint
 
 
 def checkpoint_settings(
-    path: Path, *, model: str | None = None, data: str | None = None
+    path: Path,
+    *,
+    model: str | None = None,
+    data: str | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Return the model and data arguments of a checkpoint in the form of a recipe.
 
@@ -23,13 +27,16 @@ def checkpoint_settings(
         path: Checkpoint of fit.
         model: Class of the module that the user names, if any.
         data: Class of the data module that the user names, if any.
+        resume: Whether fit resumes from the checkpoint.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not a checkpoint of this package, or it names code
-            to run.
+        ValueError: If the file is not a checkpoint of this package, holds no state to
+            resume from, or names code to run.
     """
     content = read_checkpoint(path, "ckpt_path")
+    if resume:
+        _check_resumable(content, path)
     paths = content["class_paths"]
     arguments = {
         "model": dict(content.get("hyper_parameters", {})),
@@ -63,6 +70,27 @@ def checkpoint_settings(
             "init_args": _lists(arguments[part]),
         }
     return settings
+
+
+def _check_resumable(content: dict[str, Any], path: Path) -> None:
+    """Check that a checkpoint holds the state of a training, not its weights alone.
+
+    Raises:
+        ValueError: If a part of the state is missing.
+    """
+    kinds = {dict: ("loops", "callbacks"), list: ("optimizer_states", "lr_schedulers")}
+    missing = [
+        name
+        for kind, names in kinds.items()
+        for name in names
+        if not isinstance(content.get(name), kind)
+    ]
+    if missing:
+        raise ValueError(
+            f"ckpt_path must hold the state of a training to resume fit, got {path}"
+            f" without {', '.join(missing)}; to start a new training from its weights,"
+            " give it as model.student_weights"
+        )
 
 
 def _lists(value: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import wraps
 from typing import Any
 
-from lightning_classmix.cli.console import print_line
+from lightning_classmix.cli.console import is_of_output, print_line
 from lightning_classmix.experiments import compare as experiment
 
 _LISTS = ("--labels", "--methods", "--seeds", "--rates")
@@ -13,8 +13,13 @@ _LISTS = ("--labels", "--methods", "--seeds", "--rates")
 @wraps(experiment.compare)
 def compare(*arguments: Any, **options: Any) -> None:
     """Compare, and print what was written."""
-    experiment.compare(*arguments, **options)
     out = options["out"]
+    try:
+        experiment.compare(*arguments, **options)
+    except OSError as error:
+        if error.errno and not error.filename and not is_of_output(error):
+            error.filename = str(out)  # of the writer of a log
+        raise
     print_line(
         f"Written: results.json, results.csv, report.md, report.html, miou.png in {out}"
     )

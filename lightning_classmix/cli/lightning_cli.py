@@ -89,7 +89,8 @@ class ClassMixCLI(LightningCLI):
         command = args[0]
         if command not in self.subcommands():  # --help, --version
             parser.parse_args(args)
-        self.config = parser.parse_command(command, *expand_arguments(args[1:]))
+        expanded = expand_arguments(args[1:], resume=command == "fit")
+        self.config = parser.parse_command(command, *expanded)
         if command != "fit" and not self.config[command].ckpt_path:
             raise ValueError(
                 f"ckpt_path must be given to {command}, got None; 'last' is the newest"

@@ -63,7 +63,7 @@ def _is_loop(folder: str) -> bool:
 
 def png_header(path: Path) -> tuple[int, int] | None:
     """Return bits per channel and color type of a PNG file; None for other files."""
-    with path.open("rb") as file:
+    with _open_file(path) as file:
         start = file.read(26)
     is_png = start[:8] == b"\x89PNG\r\n\x1a\n" and len(start) == 26
     return (start[24], start[25]) if is_png else None
@@ -122,15 +122,22 @@ def image_header(path: Path) -> Iterator[ImageFile.ImageFile]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If its format is unknown.
+        ValueError: If its format is unknown, or if it is a pipe.
     """
-    with path.open("rb") as file:
+    with _open_file(path) as file:
         try:
             image = _identify(file, path)
         except Image.DecompressionBombError:  # WebP and MPO check it here
             with _pillow_limit_lifted():
                 image = _identify(file, path)
         yield image
+
+
+def _open_file(path: Path) -> BinaryIO:
+    """Open a file; refuse a pipe, which would wait for a process that writes to it."""
+    if path.is_fifo():
+        raise ValueError("it is a pipe")
+    return path.open("rb")
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ def read_image(
 
 def file_channels(path: Path) -> tuple[str, int]:
     """Return a name for the channels of an image file, and their number."""
-    if path.suffix.lower() in _TIFF:
+    if path.suffix.lower() in _TIFF and path.is_file():
         with contextlib.suppress(Exception), tifffile.TiffFile(path) as file:
             series = file.series[0]
             bands = [

@@ -59,6 +59,11 @@ _ROWS: list[tuple[str, Callable[[Path], object], str]] = [
     ("half a checkpoint", _cut, "x.ckpt: it is incomplete"),
     ("no state_dict", _without("state_dict"), "a file without state_dict"),
     ("no base_seed", _without("base_seed"), "a checkpoint without base_seed"),
+    (
+        "no version",
+        _without("pytorch-lightning_version"),
+        "a checkpoint without pytorch-lightning_version",
+    ),
     ("no class_paths", _without("class_paths"), "a checkpoint without class_paths"),
     (
         "arguments that are a number",
@@ -122,6 +127,19 @@ CASES = [
     Case("no last checkpoint", f"{FIT} --ckpt_path last", "got no last.ckpt in"),
     Case("no best checkpoint", f"{_VALIDATE} --ckpt_path best", "not configured to"),
     Case("validate without one", _VALIDATE, "ckpt_path must be given to validate"),
+    Case(
+        "resuming from weights alone",
+        f"{FIT} --ckpt_path x.ckpt",
+        "x.ckpt without loops, callbacks, optimizer_states, lr_schedulers; .*"
+        "give it as model.student_weights",
+        _save(_CONTENT),
+    ),
+    Case(
+        "resuming without the state of the optimizer",
+        f"{FIT} --ckpt_path x.ckpt",
+        "to resume fit, got x.ckpt without optimizer_states;",
+        _save(_CONTENT | {"loops": {}, "callbacks": {}, "lr_schedulers": []}),
+    ),
     Case("export of a list", "export --ckpt_path x.ckpt --out o", "a list", _save([1])),
     Case(
         "export of another module",

@@ -66,6 +66,7 @@ def checkpoint(name: str = "x.ckpt") -> str:
     content = {
         "state_dict": {},
         "base_seed": 0,
+        "pytorch-lightning_version": "2.6.0",
         "class_paths": {
             "model": "lightning_classmix.modules.supervised.Supervised",
             "data": "lightning_classmix.datamodules.folder.FolderDataModule",

@@ -28,6 +28,7 @@ def settings(model: str = MODEL, named: str | None = None, **arguments: Any) -> 
     content = {
         "state_dict": {},
         "base_seed": 0,
+        "pytorch-lightning_version": "2.6.0",
         "class_paths": {"model": model},
         "hyper_parameters": {"num_classes": 3, **arguments},
     }

@@ -1,3 +1,4 @@
+import errno
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import torch
 import yaml
 
 from lightning_classmix.cli.main import main
+from lightning_classmix.experiments import compare as experiment
 from tests.images import make_camvid
 
 CONFIG: dict[str, Any] = {
@@ -98,6 +100,18 @@ def test_wrong_flags_end_in_one_line(
     assert message in errors.splitlines()[-1]
     assert "Traceback" not in errors
     assert not list(Path().rglob("*.ckpt"))
+
+
+def test_a_full_disk_of_a_log_names_the_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(experiment, "execute_all", fails)
+    assert run(monkeypatch) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("classmix: error: out cannot be used: No space left on")
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from lightning_classmix.datasets.image_io import (
     raise_faults,
     stem,
 )
-from lightning_classmix.datasets.image_reading import read_image
+from lightning_classmix.datasets.image_reading import file_channels, read_image
 from lightning_classmix.datasets.labels.label_reading import read_label
 from tests.images import save_pair, write_png
 
@@ -137,6 +138,24 @@ def test_a_file_that_is_empty_or_no_image_or_a_folder_is_named(
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(ValueError, match=r"must be readable, got .*folder\.png: "):
         read(tmp_path / "folder.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_pipe_is_refused_without_waiting_for_a_writer(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"pipe{suffix}"
+    os.mkfifo(path)
+    message = rf"must be readable, got .*pipe\{suffix}: it is a pipe$"
+    with pytest.raises(ValueError, match=message):
+        read_image(path)
+    with pytest.raises(ValueError, match=message):
+        read_image(path, channels=4)
+    with pytest.raises(ValueError, match=message):
+        read_label(path)
+    with pytest.raises(ValueError, match="it is a pipe"):
+        file_channels(path)
 
 
 @pytest.mark.parametrize("read", [read_image, read_label])

@@ -157,7 +157,14 @@ def saved(content: Any) -> bytes:
 
 
 CHECKPOINTS = [
-    saved({"state_dict": {"a": torch.zeros(2)}, "class_paths": {}, "base_seed": 0}),
+    saved(
+        {
+            "state_dict": {"a": torch.zeros(2)},
+            "class_paths": {},
+            "base_seed": 0,
+            "pytorch-lightning_version": "2.6.0",
+        }
+    ),
     saved([torch.ones(2)]),
 ]
 

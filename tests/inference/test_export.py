@@ -15,6 +15,7 @@ from lightning_classmix.inference.formats import onnx as onnx_format
 from lightning_classmix.inference.predictor import Predictor
 from lightning_classmix.models.weights import load_student
 from tests import tiny
+from tests.disk import file_size_limit
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -277,3 +278,20 @@ def test_an_earlier_export_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match=r"with model\.json, model\.safetensors"):
         export(small_unet(), tmp_path, format="safetensors")
     assert np.array_equal((tmp_path / "model.safetensors").read_bytes(), before)
+
+
+@pytest.mark.parametrize(
+    "format",
+    [
+        "safetensors",
+        "checkpoint",
+        pytest.param("torch_export", marks=pytest.mark.slow),
+        pytest.param("onnx", marks=pytest.mark.slow),
+    ],
+)
+def test_on_a_full_disk_an_export_leaves_nothing(tmp_path: Path, format: Any) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(OSError, match="too large") as error, file_size_limit(1000):
+        export(small_unet().eval(), out, format=format)
+    assert str(error.value.filename).startswith(str(out))
+    assert not out.exists()

@@ -1,5 +1,6 @@
 """The export format ``torch_export``: a program for ``torch.export.load``."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,10 @@ def write(exported: Exported, folder: Path) -> list[str]:
     )
     exported.metadata["image_size"] = rule
     exported.metadata["largest_difference"] = difference
-    torch.export.save(
-        program,
-        folder / "model.pt2",
-        extra_files={"model.json": json.dumps(exported.metadata)},
-    )
+    buffer = io.BytesIO()  # on a full disk, torch would abort the process
+    extra_files = {"model.json": json.dumps(exported.metadata)}
+    torch.export.save(program, buffer, extra_files=extra_files)
+    (folder / "model.pt2").write_bytes(buffer.getbuffer())
     return ["model.pt2"]
 
 

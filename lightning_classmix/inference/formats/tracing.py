@@ -158,6 +158,8 @@ def any_size_or_one(
     try:
         difference = attempt(None)
         reason = f"the logits differ by {difference:.1e} at other sizes"
+    except OSError:  # of the disk
+        raise
     except Exception as error:  # torch raises many kinds for size-dependent networks
         difference = float("inf")
         reason = str(error).partition("\n")[0]
