@@ -6,13 +6,19 @@ The run validates, and writes checkpoints and pictures, 40 times or every 500 st
 with the callbacks of the command line. Printed are the slope of the memory of this
 process and of its workers per 1,000 steps, the numbers of open files and threads, and
 the time of a step at the end against the start. Memory, files and threads are those of
-the second half: until then caches fill. The status is 1 if files or threads grow, if
-memory grows by more than 1 MiB per 1,000 steps, or if steps become 5 % slower.
-Times depend on what else the machine does; the processor time of this process less so.
-Linux only.
+the second half: until then caches fill. What the program has not freed is the memory
+in use, of malloc and of Python's own allocator. Resident memory includes what malloc
+keeps for later; it jumps by tens of MiB when malloc gives a part of that back.
+The status is 1 if files or threads grow, if the memory in use or that of the workers
+grows by more than 0.5 MiB per 1,000 steps, if resident memory grows by more than 2 %,
+or if steps become 5 % slower.
+Times depend on what else the machine does; the processor time of this process less so,
+and least its quotient to the time of a fixed computation that is measured in between.
+Linux with glibc only.
 """
 
 import argparse
+import ctypes
 import os
 import sys
 import tempfile
@@ -41,17 +47,25 @@ from lightning_classmix.models.small_unet import SmallUNet
 
 SAMPLES = 200  # measurements of memory, files and threads
 SIZE = 32
+BLOCK = 512 / 2**20  # MiB; Python's allocator gives out blocks of at most 512 bytes
 
 
 class Measure(Callback):
-    """Measure memory in MiB, open files, threads, and the time of every step."""
+    """Measure memory, open files, threads, and the time of every step.
 
-    def __init__(self, every: int) -> None:
-        self.every = every
-        self.rows: list[tuple[int, float, float, int, int]] = []
-        self.wall: list[float] = []
-        self.processor: list[float] = []
+    Args:
+        steps: Number of steps of the run.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.every = max(1, steps // SAMPLES)
+        self.rows: list[dict[str, float]] = []
+        # Arrays of fixed size, so that the measurements do not grow themselves.
+        self.wall = np.zeros(steps)
+        self.processor = np.zeros(steps)
         self._start = (0.0, 0.0)
+        self._fixed = SmallUNet(3, width=4)
+        self._image = torch.randn(4, 3, SIZE, SIZE)
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Start the clocks."""
@@ -59,13 +73,46 @@ class Measure(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Stop the clocks; measure the rest at intervals."""
-        self.wall.append(time.perf_counter() - self._start[0])
-        self.processor.append(time.process_time() - self._start[1])
-        if trainer.global_step % self.every == 0:
-            own, *workers = [resident(pid) for pid in family()]
-            files = len(os.listdir("/proc/self/fd"))
-            threads = threading.active_count()
-            self.rows.append((trainer.global_step, own, sum(workers), files, threads))
+        step = trainer.global_step
+        self.wall[step - 1] = time.perf_counter() - self._start[0]
+        self.processor[step - 1] = time.process_time() - self._start[1]
+        if step % self.every:
+            return
+        own, *workers = [resident(pid) for pid in family()]
+        row = {"resident": own, "workers": sum(workers)}
+        row |= {"malloc": malloc_in_use(), "blocks": sys.getallocatedblocks()}
+        row["files"] = len(os.listdir("/proc/self/fd"))
+        row["threads"] = threading.active_count()
+        self.rows.append({"step": step, **row, "fixed": self._time_fixed()})
+
+    def _time_fixed(self) -> float:
+        """Return the processor time of a fixed computation in seconds."""
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            self._fixed(self._image).sum().backward()
+            times.append(time.process_time() - start)
+        return min(times)
+
+
+class _Mallinfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def malloc_in_use() -> float:
+    """Return the memory that ``malloc`` gave out and that was not freed, in MiB."""
+    function = ctypes.CDLL(None).mallinfo2
+    function.restype = _Mallinfo
+    info = function()
+    return float(info.uordblks + info.hblkhd) / 2**20
 
 
 def family() -> list[int]:
@@ -105,13 +152,13 @@ def train(folder: Path, steps: int, workers: int) -> Measure:
     """Train, and return the measurements."""
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
+    measure = Measure(steps)
     seed_everything(0, verbose=False)
     write_images(folder / "data")
     data = FolderDataModule(
         folder / "data", crop=(24, 24), batch_size=2, num_workers=workers
     )
     module = ClassMix(3, network=SmallUNet(3, width=4), labeled_only_steps=100)
-    measure = Measure(max(1, steps // SAMPLES))
     trainer = Trainer(
         max_steps=steps,
         accelerator="cpu",
@@ -137,30 +184,48 @@ def train(folder: Path, steps: int, workers: int) -> Measure:
 
 def report(measure: Measure) -> bool:
     """Print the measurements; return whether nothing grows or slows down."""
-    rows = measure.rows[len(measure.rows) // 2 :]
-    steps, own, workers, files, threads = (np.array(c) for c in zip(*rows, strict=True))
-    slopes = [1000 * np.polyfit(steps, memory, 1)[0] for memory in (own, workers)]
-    for name, memory, slope in zip(
-        ("this process", "workers"), (own, workers), slopes, strict=True
+    all_rows = {
+        name: np.array([row[name] for row in measure.rows]) for name in measure.rows[0]
+    }
+    half = len(measure.rows) // 2
+    rows = {name: values[half:] for name, values in all_rows.items()}
+    slopes = {}
+    for name, title, digits, unit in (
+        ("resident", "resident memory", 1, "MiB"),
+        ("malloc", "in use, malloc", 3, "MiB"),
+        ("blocks", "in use, Python", 0, "blocks"),
+        ("workers", "resident memory of workers", 1, "MiB"),
     ):
+        memory = rows[name]
+        slope = 1000 * np.polyfit(rows["step"], memory, 1)[0]
+        slopes[name] = slope if unit == "MiB" else slope * BLOCK
         print(
-            f"memory of {name}: {memory[0]:.1f} to {memory[-1]:.1f} MiB,"
-            f" {slope:+.3f} MiB per 1,000 steps"
+            f"{title}: {memory[0]:.{digits}f} to {memory[-1]:.{digits}f} {unit},"
+            f" at most {memory.max():.{digits}f}, {slope:+.3f} per 1,000 steps"
         )
-    print(f"open files: {files[0]} to {files[-1]}, at most {files.max()}")
-    print(f"threads: {threads[0]} to {threads[-1]}, at most {threads.max()}")
-    changes = {}
-    for name, times in (("wall", measure.wall), ("processor", measure.processor)):
-        kept = np.array(times[len(times) // 10 :])
+    for name, title in (("files", "open files"), ("threads", "threads")):
+        values = rows[name].astype(int)
+        print(f"{title}: {values[0]} to {values[-1]}, at most {values.max()}")
+    changes = []
+    for title, times in (
+        ("wall time of a step", measure.wall),
+        ("processor time of a step", measure.processor),
+        ("processor time of a fixed computation", all_rows["fixed"]),
+    ):
+        kept = times[len(times) // 10 :]
         part = len(kept) // 5
         first, last = np.median(kept[:part]), np.median(kept[-part:])
-        changes[name] = last / first - 1
+        changes.append(last / first - 1)
         print(
-            f"{name} time of a step, medians: first fifth {1000 * first:.2f} ms, last"
-            f" fifth {1000 * last:.2f} ms, {100 * changes[name]:+.1f} %"
+            f"{title}, medians: first fifth {1000 * first:.2f} ms, last fifth"
+            f" {1000 * last:.2f} ms, {100 * changes[-1]:+.1f} %"
         )
-    steady = files[-1] <= files[0] and threads[-1] <= threads[0]
-    return bool(steady and max(slopes) <= 1.0 and min(changes.values()) <= 0.05)
+    changes.append((1 + changes[1]) / (1 + changes[2]) - 1)
+    print(f"the quotient of these two: {100 * changes[-1]:+.1f} %")
+    steady = all(rows[name][-1] <= rows[name][0] for name in ("files", "threads"))
+    steady &= rows["resident"][-1] <= 1.02 * rows["resident"][0]
+    steady &= all(slopes[name] <= 0.5 for name in ("malloc", "blocks", "workers"))
+    return bool(steady and min(changes[0], changes[1], changes[3]) <= 0.05)
 
 
 def main() -> int:
