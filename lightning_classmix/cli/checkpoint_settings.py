@@ -76,14 +76,16 @@ def _check_resumable(content: dict[str, Any], path: Path) -> None:
     """Check that a checkpoint holds the state of a training, not its weights alone.
 
     Raises:
-        ValueError: If a part of the state is missing.
+        ValueError: If a part of the state is missing, or empty where it never is.
     """
     kinds = {dict: ("loops", "callbacks"), list: ("optimizer_states", "lr_schedulers")}
+    filled = ("loops", "optimizer_states")
     missing = [
         name
         for kind, names in kinds.items()
         for name in names
         if not isinstance(content.get(name), kind)
+        or (name in filled and not content[name])
     ]
     if missing:
         raise ValueError(

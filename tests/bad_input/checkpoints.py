@@ -138,7 +138,17 @@ CASES = [
         "resuming without the state of the optimizer",
         f"{FIT} --ckpt_path x.ckpt",
         "to resume fit, got x.ckpt without optimizer_states;",
-        _save(_CONTENT | {"loops": {}, "callbacks": {}, "lr_schedulers": []}),
+        _save(_CONTENT | {"loops": {"a": 1}, "callbacks": {}, "lr_schedulers": []}),
+    ),
+    Case(
+        "resuming with the state of no optimizer",
+        f"{FIT} --ckpt_path x.ckpt",
+        "to resume fit, got x.ckpt without loops, optimizer_states;",
+        _save(
+            _CONTENT
+            | {"loops": {}, "callbacks": {}, "optimizer_states": []}
+            | {"lr_schedulers": []}
+        ),
     ),
     Case("export of a list", "export --ckpt_path x.ckpt --out o", "a list", _save([1])),
     Case(
