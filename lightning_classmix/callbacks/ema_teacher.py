@@ -84,14 +84,12 @@ class EMATeacher(Callback):
         """
         student, teacher = _networks(pl_module)
         check_same_tensors(pl_module, student, teacher)
-        mode = getattr(pl_module.teacher, "mode", None)
-        if mode == "eval" and self.average_buffers is False:
-            check_no_float_buffers(teacher)
+        if self.average_buffers is False:
+            check_no_float_buffers(pl_module.teacher)
         teacher.requires_grad_(False)  # after LightningModule.unfreeze()
         if trainer.global_step == 0 and trainer.ckpt_path is None:
             teacher.load_state_dict(student.state_dict())
-            self.updates = 0
-            self._averages = {}
+            self.updates, self._averages = 0, {}
             if isinstance(pl_module.teacher, Teacher):
                 pl_module.teacher.collected = frozenset()
         self._collected = frozenset()
@@ -167,6 +165,9 @@ class EMATeacher(Callback):
             ops.ema_update_(wide, [values[name] for name in names], decay)
         for name, average in self._averages.items():
             averages[name].copy_(average)
+        collected = {n: b for n, b in teacher.named_buffers() if n in self._collected}
+        for name, value in _broadcast_floats(collected).items():
+            collected[name].copy_(value)
         self.updates += 1
 
     def _tensors(self, teacher: nn.Module) -> dict[str, Tensor]:
@@ -240,8 +241,7 @@ def _broadcast_floats(buffers: dict[str, Tensor]) -> dict[str, Tensor]:
     flat = torch.cat([buffer.flatten() for buffer in floats.values()])
     dist.broadcast(flat, src=0)
     parts = torch.split(flat, [buffer.numel() for buffer in floats.values()])
-    pairs = zip(floats.items(), parts, strict=True)
-    return {name: part.view_as(buffer) for (name, buffer), part in pairs}
+    return {n: p.view_as(b) for (n, b), p in zip(floats.items(), parts, strict=True)}
 
 
 def _networks(module: LightningModule) -> tuple[Any, Any]:

@@ -100,13 +100,15 @@ def test_both_ranks_have_the_same_teacher_and_draw_different_masks(
     assert not any(torch.equal(*pair) for pair in pairs)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    ("accumulate", "mode"), [(1, "batch_norm"), (2, "batch_norm"), (1, "eval")]
+)
 def test_both_ranks_have_the_same_batch_norm_statistics_in_the_teacher(
-    tmp_path: Path, accumulate: int
+    tmp_path: Path, accumulate: int, mode: str
 ) -> None:
     data = tiny.data(labeled=8, unlabeled=20)
     options = {"max_steps": 6, "accumulate_grad_batches": accumulate}
-    first, second = fit(tmp_path, module(), data, **options)
+    first, second = fit(tmp_path, module(teacher_mode=mode), data, **options)
     assert any("running_mean" in name for name in first["teacher"])
     for name, value in first["teacher"].items():
         assert value.equal(second["teacher"][name]), name
@@ -314,7 +316,7 @@ def test_scores_of_a_fit_equal_those_of_its_checkpoint(tmp_path: Path) -> None:
 def test_a_teacher_with_synchronized_batch_norm_labels_without_collectives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = module()
+    model = module(teacher_mode="eval")
     converted: Any = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     assert isinstance(converted.teacher, Teacher)
     assert any(isinstance(m, nn.SyncBatchNorm) for m in converted.teacher.modules())
