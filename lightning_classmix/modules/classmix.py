@@ -108,13 +108,13 @@ class ClassMix(Supervised):
             ramp_steps=ramp_steps,
         )
         check_choice("evaluate", evaluate, self.networks)
+        check_choice("consistency", consistency, get_args(Consistency))
         self.consistency = consistency
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
         self.labeled_only_steps = labeled_only_steps
         self.ramp_steps = ramp_steps
         self.evaluate = evaluate
-        check_choice("consistency", consistency, get_args(Consistency))
 
         if isinstance(mixer, str):
             mixer = build_mixer(mixer, num_classes, rounding=rounding, exclude=exclude)
