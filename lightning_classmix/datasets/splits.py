@@ -169,10 +169,10 @@ def _index_names(names: Sequence[str]) -> dict[str, int]:
 
 
 def _find_images(line: str, indices: Mapping[str, int]) -> set[int]:
-    """Return the index of the image that a line of a list names.
+    """Return the indices of the images that a line of a list may name.
 
-    None if it is unknown; two if the line can be read as a path with a blank in a
-    folder's name and as an image before its label, such as ``x labels/y.png``.
+    Empty if the image is unknown; two if the line can be read as a path with a blank in
+    a folder's name and as an image before its label, such as ``x labels/y.png``.
     """
     # A blank ends a name, except in a file name such as "image (2).png".
     first = re.split(r"[,\s]", line)[0]
