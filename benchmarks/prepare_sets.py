@@ -6,7 +6,8 @@ SOURCE holds the data sets as ``docs/datasets.md`` describes them:
 
     camvid/train, trainannot, val, valannot            0 to 10, void 11
     msrc21/train, train_labels, val, val_labels        0 to 20, void 255
-    magnetic_tile/train, train_labels, val, val_labels 0 to 5; read as defect or not
+    magnetic_tile/train, train_labels, val, val_labels 0 to 5; read as defect or not;
+                                                       training tiles balanced
 
 With ``--height``, images and labels are resized to that height (landscape images) or
 width (upright ones), at an aspect ratio of 4 to 3. Otherwise images are copied as they
@@ -23,14 +24,15 @@ from PIL import Image
 from lightning_classmix import CamVidDataModule
 from lightning_classmix.ops import VOID
 
+TILES = "magnetic_tile"
 LABELS = {
     "camvid": ("trainannot", "valannot"),
     "msrc21": ("train_labels", "val_labels"),
-    "magnetic_tile": ("train_labels", "val_labels"),
+    TILES: ("train_labels", "val_labels"),
 }
 NAMES = {
     "camvid": CamVidDataModule.class_names,
-    "magnetic_tile": ("free", "defect"),
+    TILES: ("free", "defect"),
 }
 
 
@@ -39,7 +41,7 @@ def read_label(path: Path, dataset: str) -> Image.Image:
     classes = np.array(Image.open(path))
     if dataset == "camvid":
         classes[classes == 11] = VOID
-    if dataset == "magnetic_tile":
+    if dataset == TILES:
         classes[(classes > 0) & (classes < VOID)] = 1
     return Image.fromarray(classes)
 
@@ -64,12 +66,29 @@ def split_camvid(frames: list[Path]) -> tuple[list[Path], list[Path]]:
     return kept, [frames[i] for i in sorted(val) if i < len(frames)]
 
 
+def balance_tiles(tiles: list[Path], labels: Path) -> list[Path]:
+    """Return the tiles with a defect, and equally many of the others.
+
+    Of all tiles 28 % show a defect, so that 30 random labels hold only some eight of
+    them. The tiles without a defect need no drawing; they are drawn by a fixed seed.
+    """
+    free = [
+        t for t in tiles if not read_label(labels / f"{t.stem}.png", TILES).getbbox()
+    ]
+    count = len(tiles) - len(free)
+    chosen = np.random.default_rng(0).permutation(len(free))[:count]
+    left_out = {*free} - {free[i] for i in chosen}
+    return [tile for tile in tiles if tile not in left_out]
+
+
 def prepare(source: Path, out: Path, dataset: str, height: int | None) -> None:
     """Write the training and validation images of one data set, and their labels."""
     parts = [sorted((source / part).iterdir()) for part in ("train", "val")]
     folders = LABELS[dataset]
     if dataset == "camvid":
         parts, folders = list(split_camvid(parts[0])), (LABELS[dataset][0],) * 2
+    if dataset == TILES:
+        parts[0] = balance_tiles(parts[0], source / folders[0])
     for target, labels, paths in zip((out, out / "val"), folders, parts, strict=True):
         for folder in ("images", "labels"):
             (target / folder).mkdir(parents=True, exist_ok=True)

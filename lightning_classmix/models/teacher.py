@@ -48,16 +48,16 @@ class Teacher(nn.Module):
     def labeling(self) -> Iterator[None]:
         """Switch the network to ``mode`` while pseudo-labels are predicted."""
         self.network.train(self.mode != "eval")
-        layers = dict(self.network.named_modules())
         if self.mode == "batch_norm":
-            for layer in layers.values():
+            for layer in self.network.modules():
                 layer.training &= isinstance(layer, _BatchNorm)
-        self.collected = frozenset(
-            f"{name}.{buffer}".lstrip(".")
-            for name, layer in layers.items()
-            for buffer, _ in layer.named_buffers(recurse=False)
-            if layer.training
-        )
+        if not self.collected:
+            self.collected = frozenset(
+                f"{name}.{buffer}".lstrip(".")
+                for name, layer in self.network.named_modules()
+                for buffer, _ in layer.named_buffers(recurse=False)
+                if layer.training
+            )
         try:
             yield
         finally:
