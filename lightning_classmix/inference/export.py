@@ -1,12 +1,8 @@
 """Export a trained network to a file, with its metadata as ``model.json``."""
 
-import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
-
-from safetensors import SafetensorError
 
 from lightning_classmix.atomic import atomic_folder, write_json
 from lightning_classmix.inference.formats import (
@@ -90,13 +86,7 @@ def export(
         )
     exported = Exported(module, model, metadata, content)
     with atomic_folder(folder) as temporary:
-        try:
-            written = _WRITERS[format](exported, temporary)
-        except SafetensorError as error:
-            number = re.search(r"\(os error (\d+)\)", str(error))
-            if number is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        written = _WRITERS[format](exported, temporary)
         write_json(temporary / "model.json", metadata)
     return folder / written[0] if len(written) == 1 else folder
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from lightning_classmix.inference.formats.exported import Exported
 
@@ -13,5 +13,6 @@ def write(exported: Exported, folder: Path) -> list[str]:
     inner = exported.network.network
     state = {key: value.contiguous() for key, value in inner.state_dict().items()}
     header = {"format": "pt", "lightning_classmix": json.dumps(exported.metadata)}
-    save_file(state, folder / "model.safetensors", metadata=header)
+    # save_file hides the error of a full disk.
+    (folder / "model.safetensors").write_bytes(save(state, metadata=header))
     return ["model.safetensors"]
