@@ -70,6 +70,21 @@ def user_error_message(error: BaseException | None) -> str | None:
     return None
 
 
+def is_of_restoring(error: BaseException) -> bool:
+    """Return whether the state of a training in a checkpoint caused an error.
+
+    Errors of the networks' weights and ValueErrors of this package are not counted:
+    they have their own messages.
+    """
+    if isinstance(error, ValueError) and user_error_message(error) is not None:
+        return False
+    return "in loading state_dict" not in str(error) and any(
+        frame.filename == connectors.checkpoint_connector.__file__
+        and frame.name.startswith("restore_")
+        for frame in traceback.extract_tb(error.__traceback__)
+    )
+
+
 def shorten_parser_error(
     message: str,
     *,

@@ -121,3 +121,30 @@ def test_a_checkpoint_with_code_is_refused_and_not_run(shell: Shell) -> None:
     last = shell.fails(f"{FIT} --ckpt_path evil.ckpt")
     assert "evil.ckpt" in last
     assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "state"),
+    [
+        ("callbacks", {"EMATeacher": 5}),
+        ("callbacks", {"EMATeacher": {"x": 1}}),
+        ("callbacks", {"ModelCheckpoint": [1]}),
+        ("loops", {"fit_loop": {}}),
+        ("loops", {"fit_loop": 3}),
+        ("optimizer_states", [5]),
+        ("optimizer_states", [{"state": {}, "param_groups": []}]),
+        ("lr_schedulers", [5]),
+    ],
+)
+def test_a_state_that_cannot_be_restored_is_refused(
+    shell: Shell, part: str, state: Any
+) -> None:
+    shell(FIT)
+    content = torch.load("lightning_logs/version_0/checkpoints/last.ckpt")
+    if part == "callbacks":
+        (name,) = [key for key in content[part] if key.startswith(next(iter(state)))]
+        state = content[part] | {name: next(iter(state.values()))}
+    torch.save(content | {part: state}, "bad.ckpt")
+    last = shell.fails(f"{FIT} --ckpt_path bad.ckpt --trainer.max_steps 6")
+    assert "ckpt_path must hold the state of such a training, got bad.ckpt" in last
+    assert "give it as model.student_weights" in last
