@@ -30,7 +30,7 @@ from lightning_classmix.modules.supervised import Supervised
 from lightning_classmix.ops.ranges import check_ranges
 
 _SHOWN = (3, 7, 11, 19)  # test scenes in the picture
-METHODS = {"supervised": (Supervised, 0.01), "classmix": (ClassMix, 0.003)}
+METHODS = {"supervised": (Supervised, 0.01), "classmix": (ClassMix, 0.01)}
 """Module and learning rate, chosen by benchmarks/street_scenes_rates.py."""
 
 
