@@ -85,3 +85,17 @@ def test_camvid_is_arranged_with_its_labels(
         for path in images:
             classes = np.array(Image.open(part / "labels" / path.name))
             assert (classes == int(path.stem) % 11).all()
+
+
+def test_as_many_tiles_without_a_defect_are_kept_as_tiles_with_one(
+    prepare_sets: ModuleType, tmp_path: Path
+) -> None:
+    tiles = [tmp_path / f"{i}.jpg" for i in range(10)]
+    for i, tile in enumerate(tiles):
+        label = np.zeros((4, 4), np.uint8)
+        label[0, 0] = 5 if i < 3 else 0
+        Image.fromarray(label).save(tile.with_suffix(".png"))
+    kept = prepare_sets.balance_tiles(tiles, tmp_path)
+    assert kept[:3] == tiles[:3]
+    assert len(kept) == len({*kept}) == 6
+    assert kept == sorted(kept)
