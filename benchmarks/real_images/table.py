@@ -50,6 +50,11 @@ def grouped(rows: list[dict[str, str]]) -> dict[Key, dict[int, float]]:
     return scores
 
 
+def with_error(value: float, error: float | None, sign: str = "") -> str:
+    """Return a value in text, with its error if there is more than one seed."""
+    return f"{value:{sign}.1f}" + ("" if error is None else f" ± {error:.1f}")
+
+
 def main() -> None:
     """Print mean and standard deviation, and paired differences to Supervised."""
     if len(sys.argv) > 1:
@@ -65,9 +70,9 @@ def main() -> None:
     for (dataset, method, kind), by_seed in sorted(scores.items()):
         baseline = scores[dataset, "supervised", "few"]
         summary = summarize(by_seed, None if by_seed is baseline else baseline)
-        cells = [f"{summary.mean:.1f} ± {summary.std:.1f}", "-", "-"]
+        cells = [with_error(summary.mean, summary.std), "-", "-"]
         if summary.difference is not None:
-            cells[1] = f"{summary.difference:+.1f} ± {summary.standard_error:.1f}"
+            cells[1] = with_error(summary.difference, summary.standard_error, "+")
             pairs = [by_seed[seed] - baseline[seed] for seed in by_seed]
             cells[2] = ", ".join(f"{pair:+.1f}" for pair in pairs)
         print(f"| {dataset} | {method} | {kind} | {' | '.join(cells)} |")
