@@ -70,19 +70,28 @@ def user_error_message(error: BaseException | None) -> str | None:
     return None
 
 
-def is_of_restoring(error: BaseException) -> bool:
-    """Return whether the state of a training in a checkpoint caused an error.
+def refuse_state(error: BaseException, path: object) -> None:
+    """Raise a ValueError if the state of a training in a checkpoint caused an error.
 
-    Errors of the networks' weights and ValueErrors of this package are not counted:
-    they have their own messages.
+    Errors of the networks' weights and ValueErrors of this package are left as they
+    are: they have their own messages.
+
+    Args:
+        error: Error of the Trainer.
+        path: Path of the checkpoint, for the error message.
     """
     if isinstance(error, ValueError) and user_error_message(error) is not None:
-        return False
-    return "in loading state_dict" not in str(error) and any(
+        return
+    if "in loading state_dict" not in str(error) and any(
         frame.filename == connectors.checkpoint_connector.__file__
         and frame.name.startswith("restore_")
         for frame in traceback.extract_tb(error.__traceback__)
-    )
+    ):
+        raise ValueError(
+            f"ckpt_path must hold the state of such a training, got {path}, which"
+            f" cannot be restored: {type(error).__name__} {error}; to start a new"
+            " training from its weights, give it as model.student_weights"
+        ) from error
 
 
 def shorten_parser_error(

@@ -22,7 +22,7 @@ from lightning_classmix.checkpoints import AtomicCheckpointIO
 from lightning_classmix.cli.arguments import expand_arguments
 from lightning_classmix.cli.console import is_of_output, print_line
 from lightning_classmix.cli.data_files import look_up_files
-from lightning_classmix.cli.errors import USER_ERRORS, fail, is_of_restoring
+from lightning_classmix.cli.errors import USER_ERRORS, fail, refuse_state
 from lightning_classmix.cli.loggers import open_run_folder, trainer_loggers
 from lightning_classmix.cli.parser import Parser
 from lightning_classmix.cli.stops import continuation
@@ -164,13 +164,7 @@ class ClassMixCLI(LightningCLI):
             if isinstance(error, OSError) and error.errno and not error.filename:
                 # Of the writer of a log, if it is not the output.
                 error.filename = None if is_of_output(error) else self.trainer.log_dir
-            if is_of_restoring(error):
-                raise ValueError(
-                    "ckpt_path must hold the state of such a training, got"
-                    f" {self.trainer.ckpt_path}, which cannot be restored:"
-                    f" {type(error).__name__} {error}; to start a new training from its"
-                    " weights, give it as model.student_weights"
-                ) from error
+            refuse_state(error, self.trainer.ckpt_path)
             if subcommand == "fit" and not isinstance(error, FloatingPointError):
                 checkpoint = self._newest_checkpoint()
                 if checkpoint:
