@@ -102,7 +102,7 @@ COMMANDS = {
     ),
     "export": (
         "export --ckpt_path run.ckpt --out new --format safetensors",
-        ("lightning_classmix.inference.formats.safetensors", "save_file", 1),
+        ("lightning_classmix.inference.formats.safetensors", "save", 1),
     ),
     "convert": (
         "convert --from labelme labelme --out new",
