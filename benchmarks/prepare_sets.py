@@ -69,8 +69,8 @@ def split_camvid(frames: list[Path]) -> tuple[list[Path], list[Path]]:
 def balance_tiles(tiles: list[Path], labels: Path) -> list[Path]:
     """Return the tiles with a defect, and equally many of the others.
 
-    Of all tiles 28 % show a defect, so that 30 random labels hold only some eight of
-    them. The tiles without a defect need no drawing; they are drawn by a fixed seed.
+    Of all tiles 28 % show a defect, so that 30 random labels hold only about ten of
+    them. The tiles without a defect are drawn by a fixed seed.
     """
     free = [
         t for t in tiles if not read_label(labels / f"{t.stem}.png", TILES).getbbox()

@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import update_bn
 
 from lightning_classmix import ops
 from lightning_classmix.augment import StrongAugment
@@ -182,23 +183,17 @@ def masked_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tenso
     return (loss * known * weight).sum() / known.sum().clamp(min=1)
 
 
-def set_momentum(network: nn.Module, momentum: float | None) -> None:
-    """Set the share of the present batch in running statistics; None averages all."""
+def set_momentum(network: nn.Module, momentum: float) -> None:
+    """Set the share of the present batch in running statistics."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = momentum
 
 
-@torch.no_grad()
 def recalibrated(network: nn.Module, views: Views) -> nn.Module:
     """Return a copy with the statistics of 100 batches of 8 images."""
-    network = copy.deepcopy(network).train()
-    set_momentum(network, None)
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.reset_running_stats()
-    for _ in range(100):
-        network(views.draw(8)[0])
+    network = copy.deepcopy(network)
+    update_bn((views.draw(8)[0] for _ in range(100)), network)
     return network
 
 

@@ -51,7 +51,7 @@ class Teacher(nn.Module):
         if self.mode == "batch_norm":
             for layer in self.network.modules():
                 layer.training &= isinstance(layer, _BatchNorm)
-        if not self.collected:
+        if self.mode != "eval" and not self.collected:
             self.collected = frozenset(
                 f"{name}.{buffer}".lstrip(".")
                 for name, layer in self.network.named_modules()
