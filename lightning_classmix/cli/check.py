@@ -128,8 +128,8 @@ def find_warnings(data: FileDataModule, inspection: Inspection) -> list[str]:
     held = median([*found.per_image.elements()] or [0])
     if held <= _FEW:
         messages.append(
-            f"the labeled images hold {held:g} classes in the median: ClassMix has"
-            f" {masks(int(held))} different masks for such an image, and gains less"
+            f"classes in a labeled image: {held:g} in the median; ClassMix chooses from"
+            f" so few masks ({masks(int(held))}) for such an image, and gains less"
             " (its authors' explanation for their small gain on Pascal VOC)"
         )
     return messages

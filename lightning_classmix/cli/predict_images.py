@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,8 +51,8 @@ def predict_images(
     class.
 
     Args:
-        inputs: Image files, folders or glob patterns; they may be given without
-            --inputs before the options.
+        inputs: Image files, folders or glob patterns; they may be given before the
+            options without --inputs.
         ckpt_path: Checkpoint of fit or of export.
         out: Folder to write to; existing files are replaced.
         device: Device such as cpu or cuda:1; null uses a GPU if there is one.
@@ -105,19 +106,27 @@ def predict_images(
 
 
 def input_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of the command with its paths as the option ``--inputs``.
+    """Return the arguments of the command with its paths as one list.
 
     Args:
-        arguments: Paths before the first option, then options.
+        arguments: Paths before the first option or after ``--inputs``, and options.
 
     Example:
         >>> input_arguments(["a.png", "b", "--out", "c"])
         ['--inputs=["a.png", "b"]', '--out', 'c']
+        >>> input_arguments(["--out", "c", "--inputs", "a.png", "b"])
+        ['--out', 'c', '--inputs=["a.png", "b"]']
     """
-    options = [index for index, text in enumerate(arguments) if text.startswith("-")]
-    count = options[0] if options else len(arguments)
-    inputs = [f"--inputs={json.dumps(arguments[:count])}"] if count else []
-    return [*inputs, *arguments[count:]]
+    before: list[str] = []
+    places = [i for i, text in enumerate(arguments) if text.split("=")[0] == "--inputs"]
+    if places:
+        before, (flag, *arguments) = [*arguments[: places[0]]], arguments[places[0] :]
+        arguments = [*flag.split("=", 1)[1:], *arguments]
+        if arguments and arguments[0].startswith("["):  # a list already
+            return [*before, f"--inputs={arguments[0]}", *arguments[1:]]
+    paths = [*takewhile(lambda text: not text.startswith("-"), arguments)]
+    inputs = [f"--inputs={json.dumps(paths)}"] if paths else []
+    return [*before, *inputs, *arguments[len(paths) :]]
 
 
 def _files(inputs: Sequence[str], out: Path) -> Iterator[tuple[str, Path]]:

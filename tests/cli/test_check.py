@@ -92,7 +92,7 @@ def test_few_classes_per_image_cause_a_warning(
     status, report = checked(FolderDataModule(root), capsys)
     assert status == 0
     (warning,) = report["warnings"]
-    assert "2 classes in the median" in warning
+    assert "classes in a labeled image: 2 in the median" in warning
     assert checked(FolderDataModule(root), capsys, strict=True)[0] == 1
 
 

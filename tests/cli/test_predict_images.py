@@ -12,6 +12,7 @@ from PIL import Image
 
 from lightning_classmix import Predictor, Supervised
 from lightning_classmix.cli.main import main
+from lightning_classmix.cli.predict_images import input_arguments
 from tests import tiny
 from tests.images import save_pair
 
@@ -40,6 +41,27 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> tuple[int, s
         status = int(end.code or 0)
     captured = capsys.readouterr()
     return status, captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a b --out c", '--inputs=["a", "b"] --out c'),
+        ("--out c --inputs a", '--out c --inputs=["a"]'),
+        ("--out c --inputs=a b", '--out c --inputs=["a", "b"]'),
+        ("--inputs a b --out c", '--inputs=["a", "b"] --out c'),
+        ("--inputs [a,b] --out c", "--inputs=[a,b] --out c"),
+        ("--inputs=[a] --out c", "--inputs=[a] --out c"),
+        ("--inputs", ""),
+        ("--inputs=", '--inputs=[""]'),
+        ("--out c", "--out c"),
+        ("", ""),
+    ],
+)
+def test_paths_are_accepted_with_and_without_their_option(
+    line: str, expected: str
+) -> None:
+    assert " ".join(input_arguments(line.split())) == expected
 
 
 def test_files_folders_and_patterns_are_predicted(
