@@ -26,8 +26,9 @@ def load_module(path: str | Path) -> tuple[EvaluationModule, dict[str, Any]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not a checkpoint of this package, or the module was
-            trained with ``network=``, which a checkpoint does not contain.
+        ValueError: If the file is not a checkpoint of this package, was written by a
+            version with other arguments, or holds a module that was trained with
+            ``network=``, which a checkpoint does not contain.
     """
     content = read_checkpoint(path)
     class_path = content["class_paths"].get("model", "a class of a script")
@@ -49,6 +50,11 @@ def load_module(path: str | Path) -> tuple[EvaluationModule, dict[str, Any]]:
         module = kind(**arguments)
         module.on_load_checkpoint(content)
         module.load_state_dict(content["state_dict"])
+    except TypeError as error:
+        raise ValueError(
+            f"checkpoint must hold arguments that this version knows, got {path}"
+            f" ({error}); use the version of lightning_classmix that wrote it"
+        ) from error
     except RuntimeError as error:
         raise ValueError(
             f"checkpoint must fit the model of its arguments, got {path}; if it was"

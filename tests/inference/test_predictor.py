@@ -220,6 +220,28 @@ def test_a_checkpoint_of_an_own_network_is_refused_with_the_remedy(
         Predictor.from_checkpoint(tmp_path / "own.ckpt")
 
 
+@pytest.mark.parametrize(
+    ("change", "got"), [({"mixing_of_2030": 1}, "mixing_of_2030"), (None, "num_class")]
+)
+def test_a_checkpoint_of_a_version_with_other_arguments_is_refused(
+    tmp_path: Path, change: dict[str, Any] | None, got: str
+) -> None:
+    trainer = tiny.trainer(max_steps=1)
+    options = {"width": 2}
+    module = Supervised(3, model="small_unet", model_options=options)
+    trainer.fit(module, tiny.data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    content = torch.load(tmp_path / "run.ckpt", weights_only=True)
+    arguments = content["hyper_parameters"]
+    if change is None:
+        del arguments["num_classes"]
+    else:
+        arguments.update(change)
+    torch.save(content, tmp_path / "run.ckpt")
+    with pytest.raises(ValueError, match=rf"run\.ckpt.*{got}.*use the version"):
+        Predictor.from_checkpoint(tmp_path / "run.ckpt")
+
+
 def test_a_checkpoint_is_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
