@@ -123,16 +123,17 @@ def predict_bands(
                 for left in group
             ]
             logits = network(torch.stack([normalize(crop) for crop in crops]))
-            precise = torch.promote_types(logits.dtype, torch.float32)
-            probability = logits.softmax(1, dtype=precise)
             if total.ndim == 0:
-                total = probability.new_zeros(probability.shape[1], rows, width)
-                weights = weights.to(total.device)
-                factor = factor.to(total.device)
-            if blend != "uniform":
-                probability *= factor
-            for left, values in zip(group, probability, strict=True):
-                total[..., left : left + columns] += values
+                precise = torch.promote_types(logits.dtype, torch.float32)
+                size = logits.shape[1], rows, width
+                total = logits.new_zeros(size, dtype=precise)
+                weights, factor = weights.to(total.device), factor.to(total.device)
+            for left, values in zip(group, logits, strict=True):
+                # One window at a time, which stays in the cache of a CPU.
+                probability = values.softmax(0, dtype=total.dtype)
+                if blend != "uniform":
+                    probability *= factor
+                total[..., left : left + columns] += probability
                 weights[:, left : left + columns] += factor
         following = tops[index + 1] if index + 1 < len(tops) else height
         done = min(following - top, rows)
