@@ -15,29 +15,31 @@ from pathlib import Path
 from lightning_classmix.experiments.compare_results import summarize
 
 RUNS = Path(__file__).parent / "runs.csv"
-Key = tuple[str, str, str]
-"""Data set, method, and ``few`` or ``all`` labels."""
+Key = tuple[str, str, str, str]
+"""Data set, method, ``few`` or ``all`` labels, and ``student`` or ``teacher``."""
 
 
 def read_runs(out: Path) -> Iterator[dict[str, object]]:
-    """Return the scores of all runs in folders of ``classmix compare``."""
+    """Return the scores of all networks in folders of ``classmix compare``."""
     for path in sorted(out.glob("*/runs/*/*/result.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         settings = json.loads(path.with_name("settings.json").read_text("utf-8"))
         labels, seed = path.parent.name.split("-labels-seed-")
-        yield {
-            "set": path.parents[3].name,
-            "method": path.parents[1].name,
-            "labels": labels,
-            "seed": seed,
-            "lr": settings["lr"],
-            "steps": settings["steps"],
-            "miou": f"{100 * result['miou']:.2f}",
-        }
+        for network, scores in result["networks"].items():
+            yield {
+                "set": path.parents[3].name,
+                "method": path.parents[1].name,
+                "labels": labels,
+                "seed": seed,
+                "lr": settings["lr"],
+                "steps": settings["steps"],
+                "network": network,
+                "miou": f"{100 * scores['miou']:.2f}",
+            }
 
 
 def grouped(rows: list[dict[str, str]]) -> dict[Key, dict[int, float]]:
-    """Return the score by seed, for each set, method and number of labels."""
+    """Return the score by seed, for each set, method, number of labels and network."""
     fewest: dict[str, int] = {}
     for row in rows:
         count = int(row["labels"])
@@ -45,7 +47,7 @@ def grouped(rows: list[dict[str, str]]) -> dict[Key, dict[int, float]]:
     scores: dict[Key, dict[int, float]] = {}
     for row in rows:
         kind = "few" if int(row["labels"]) == fewest[row["set"]] else "all"
-        key = row["set"], row["method"], kind
+        key = row["set"], row["method"], kind, row["network"]
         scores.setdefault(key, {})[int(row["seed"])] = float(row["miou"])
     return scores
 
@@ -65,17 +67,18 @@ def main() -> None:
             writer.writerows(runs)
     with RUNS.open(encoding="utf-8") as file:
         scores = grouped(list(csv.DictReader(file)))
-    print("| set | method | labels | mIoU | difference to Supervised | each seed |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for (dataset, method, kind), by_seed in sorted(scores.items()):
-        baseline = scores[dataset, "supervised", "few"]
+    titles = "set", "method", "labels", "network", "mIoU", "difference", "each seed"
+    print(f"| {' | '.join(titles)} |")
+    print(f"|{' --- |' * len(titles)}")
+    for key, by_seed in sorted(scores.items()):
+        baseline = scores[key[0], "supervised", "few", "student"]
         summary = summarize(by_seed, None if by_seed is baseline else baseline)
         cells = [with_error(summary.mean, summary.std), "-", "-"]
         if summary.difference is not None:
             cells[1] = with_error(summary.difference, summary.standard_error, "+")
             pairs = [by_seed[seed] - baseline[seed] for seed in by_seed]
             cells[2] = ", ".join(f"{pair:+.1f}" for pair in pairs)
-        print(f"| {dataset} | {method} | {kind} | {' | '.join(cells)} |")
+        print(f"| {' | '.join([*key, *cells])} |")
 
 
 if __name__ == "__main__":

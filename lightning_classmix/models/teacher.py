@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from typing import Literal, TypeAlias, get_args
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_classmix.models.network import copy_network
 from lightning_classmix.ops.ranges import check_choice
 
-TeacherMode: TypeAlias = Literal["batch_norm", "eval", "train"]
+TeacherMode: TypeAlias = Literal["eval", "train"]
 
 
 class Teacher(nn.Module):
@@ -21,12 +20,12 @@ class Teacher(nn.Module):
 
     Args:
         student: Network to copy.
-        mode: Mode of the network within ``labeling()``: ``eval``; ``batch_norm`` for
-            eval mode except in batch norm, which normalizes with the statistics of the
-            batch and collects them for its eval mode; ``train`` for all layers.
+        mode: Mode of the network within ``labeling()``. With ``train``, dropout is on,
+            and batch norm normalizes with the statistics of the batch and collects
+            them for its eval mode.
     """
 
-    def __init__(self, student: nn.Module, *, mode: TeacherMode = "batch_norm") -> None:
+    def __init__(self, student: nn.Module, *, mode: TeacherMode = "train") -> None:
         super().__init__()
         check_choice("teacher_mode", mode, get_args(TeacherMode))
         self.network = copy_network(student).requires_grad_(False)
@@ -47,11 +46,8 @@ class Teacher(nn.Module):
     @contextmanager
     def labeling(self) -> Iterator[None]:
         """Switch the network to ``mode`` while pseudo-labels are predicted."""
-        self.network.train(self.mode != "eval")
-        if self.mode == "batch_norm":
-            for layer in self.network.modules():
-                layer.training &= isinstance(layer, _BatchNorm)
-        if self.mode != "eval" and not self.collected:
+        self.network.train(self.mode == "train")
+        if self.mode == "train" and not self.collected:
             self.collected = frozenset(
                 f"{name}.{buffer}".lstrip(".")
                 for name, layer in self.network.named_modules()

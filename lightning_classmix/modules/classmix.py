@@ -56,10 +56,9 @@ class ClassMix(Supervised):
         augment: Color jitter and blur of the mixed images: ``strong``, drawn per image;
             ``olsson2021``, drawn per batch; ``none``; or a function of images.
         evaluate: Network used for prediction: ``teacher``, or the paper's ``student``.
-        teacher_mode: Mode of the teacher while it predicts pseudo-labels: ``eval``;
-            ``batch_norm`` for eval mode except in batch norm, which normalizes with the
-            statistics of the unlabeled batch, and collects them for validation and
-            prediction; ``train`` as in the paper.
+        teacher_mode: Mode of the teacher while it predicts pseudo-labels: ``train``, as
+            in the paper, with dropout and the batch-norm statistics of the unlabeled
+            batch, which it collects for validation and prediction; or ``eval``.
         supervised: Further arguments of `Supervised`.
 
     Raises:
@@ -97,7 +96,7 @@ class ClassMix(Supervised):
         ramp_steps: int = 200,
         augment: AugmentName | Callable[..., Any] = "strong",
         evaluate: Literal["teacher", "student"] = "teacher",
-        teacher_mode: TeacherMode = "batch_norm",
+        teacher_mode: TeacherMode = "train",
         **supervised: Any,
     ) -> None:
         super().__init__(num_classes, **supervised)

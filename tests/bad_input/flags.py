@@ -130,10 +130,7 @@ MODEL = fit_cases(
     ("--model.consistency mse", "must be one of cross_entropy, mean_squared_error"),
     ("--model.augment hard", "must be one of strong, olsson2021, none, got hard"),
     ("--model.evaluate both", "must be one of teacher, student or null, got both"),
-    (
-        "--model.teacher_mode off",
-        "must be one of batch_norm, eval, train or null, got off",
-    ),
+    ("--model.teacher_mode off", "must be one of eval, train or null, got off"),
     ("--model.optimizer adam", "one of adamw, sgd or null, got adam; .* adamw"),
     ("--model.mixer nowhere.function", "model.mixer must be one of classmix, cutmix"),
     ("--model.window [0,4]", "window must be at least 1"),

@@ -101,7 +101,7 @@ def test_both_ranks_have_the_same_teacher_and_draw_different_masks(
 
 
 @pytest.mark.parametrize(
-    ("accumulate", "mode"), [(1, "batch_norm"), (2, "batch_norm"), (1, "eval")]
+    ("accumulate", "mode"), [(1, "train"), (2, "train"), (1, "eval")]
 )
 def test_both_ranks_have_the_same_batch_norm_statistics_in_the_teacher(
     tmp_path: Path, accumulate: int, mode: str

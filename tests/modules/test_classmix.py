@@ -285,7 +285,7 @@ def test_a_run_resumes_exactly_from_the_end_and_the_middle_of_an_epoch(
         ({"evaluate": "both"}, "evaluate must be one of student, teacher, got 'both'"),
         (
             {"teacher_mode": "x"},
-            "teacher_mode must be one of batch_norm, eval, train, got 'x'",
+            "teacher_mode must be one of eval, train, got 'x'",
         ),
         ({"unlabeled_weight": -1.0}, "unlabeled_weight must be at least 0, got -1"),
         ({"labeled_only_steps": -1}, "labeled_only_steps must be at least 0, got -1"),
