@@ -37,9 +37,7 @@ def test_the_three_sets_are_compared_in_the_same_way() -> None:
         methods = select_methods(config["methods"], config["define"])
         for name, method in methods.items():
             method.check(name, config["shared"])
-        options = methods["recipe"].init_args
-        assert options["labeled_only_steps"] == 0.15 * config["steps"]
-        assert options["ramp_steps"] == 0.1 * config["steps"]
+        assert config["define"]["recipe"] == configs[0]["define"]["recipe"]
         assert config["seeds"] == [0, 1, 2]
 
 

@@ -1,0 +1,78 @@
+"""Score finished runs on held-out and validation images, and on both together.
+
+python benchmarks/real_images/held_out.py SET OUT METHOD...
+
+SET is the folder of a data set, and OUT that of ``classmix compare``, whose held-out
+images no run trains on. Prints the mIoU of each network and seed, in points, and its
+paired difference to Supervised.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from lightning_classmix import Predictor
+from lightning_classmix.ops import VOID
+
+PARTS = "held_out", "validation", "both"
+
+
+def miou(predictor: Predictor, pairs: list[tuple[Path, Path]]) -> float:
+    """Return the mIoU of images and their labels, in points."""
+    metric = MulticlassJaccardIndex(predictor.module.num_classes, ignore_index=VOID)
+    for image, label in pairs:
+        truth = torch.from_numpy(np.array(Image.open(label)))
+        metric.update(predictor(image)[None], truth[None])
+    return 100 * float(metric.compute())
+
+
+def scores(checkpoint: Path, root: Path, names: list[str]) -> dict[str, list[float]]:
+    """Return the scores of each network of a run, in the order of `PARTS`."""
+    predictor = Predictor.from_checkpoint(checkpoint, device="cpu")
+    images = {path.stem: path for path in sorted((root / "images").iterdir())}
+    held_out = [(images[name], root / f"labels/{name}.png") for name in names]
+    validation = [
+        (path, root / f"val/labels/{path.stem}.png")
+        for path in sorted((root / "val/images").iterdir())
+    ]
+    networks = [n for n in ("student", "teacher") if hasattr(predictor.module, n)]
+    result = {}
+    for network in networks:
+        predictor.module.evaluate = network
+        parts = held_out, validation, held_out + validation
+        result[network] = [miou(predictor, pairs) for pairs in parts]
+    return result
+
+
+def main() -> None:
+    """Print a row for each method, network and seed."""
+    torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    root, out = Path(sys.argv[1]), Path(sys.argv[2])
+    names = (out / "lists/held_out.txt").read_text(encoding="utf-8").split()
+    print(f"| method | network | seed | {' | '.join(PARTS)} |")
+    print(f"|{' --- |' * (3 + len(PARTS))}")
+    baseline: dict[str, list[float]] = {}
+    for method in ("supervised", *sys.argv[3:]):
+        runs = sorted((out / "runs" / method).glob("*/last.ckpt"))
+        fewest = min(int(run.parent.name.split("-")[0]) for run in runs)
+        for run in runs:
+            labels, seed = run.parent.name.split("-labels-seed-")
+            if int(labels) > fewest:
+                continue
+            for network, values in scores(run, root, names).items():
+                cells = [f"{value:.1f}" for value in values]
+                before = baseline.setdefault(seed, values)
+                if before is not values:
+                    pairs = zip(cells, values, before, strict=True)
+                    cells = [f"{cell} ({a - b:+.1f})" for cell, a, b in pairs]
+                print(f"| {method} | {network} | {seed} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
