@@ -207,8 +207,8 @@ def test_the_scale_factors_of_pascal_voc_are_those_of_the_authors() -> None:
 @pytest.mark.parametrize(
     ("name", "make", "flags"),
     [
-        ("cityscapes_olsson2021", make_cityscapes, 15),
-        ("pascal_voc_olsson2021", make_voc, 18),
+        ("cityscapes_olsson2021", make_cityscapes, 14),
+        ("pascal_voc_olsson2021", make_voc, 17),
     ],
 )
 def test_all_flags_named_in_the_comments_of_a_recipe_can_be_combined(
