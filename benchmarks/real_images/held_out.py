@@ -22,13 +22,19 @@ from lightning_classmix.ops import VOID
 PARTS = "held_out", "validation", "both"
 
 
-def miou(predictor: Predictor, pairs: list[tuple[Path, Path]]) -> float:
-    """Return the mIoU of images and their labels, in points."""
-    metric = MulticlassJaccardIndex(predictor.module.num_classes, ignore_index=VOID)
-    for image, label in pairs:
-        truth = torch.from_numpy(np.array(Image.open(label)))
-        metric.update(predictor(image)[None], truth[None])
-    return 100 * float(metric.compute())
+def mious(predictor: Predictor, *parts: list[tuple[Path, Path]]) -> list[float]:
+    """Return the mIoU of each list of images and labels and of all, in points."""
+    metrics = [
+        MulticlassJaccardIndex(predictor.module.num_classes, ignore_index=VOID)
+        for _ in range(len(parts) + 1)
+    ]
+    for metric, pairs in zip(metrics, parts, strict=False):
+        for image, label in pairs:
+            truth = torch.from_numpy(np.array(Image.open(label)))[None]
+            predicted = predictor(image)[None]
+            metric.update(predicted, truth)
+            metrics[-1].update(predicted, truth)
+    return [100 * float(metric.compute()) for metric in metrics]
 
 
 def scores(checkpoint: Path, root: Path, names: list[str]) -> dict[str, list[float]]:
@@ -44,8 +50,7 @@ def scores(checkpoint: Path, root: Path, names: list[str]) -> dict[str, list[flo
     result = {}
     for network in networks:
         predictor.module.evaluate = network
-        parts = held_out, validation, held_out + validation
-        result[network] = [miou(predictor, pairs) for pairs in parts]
+        result[network] = mious(predictor, held_out, validation)
     return result
 
 
