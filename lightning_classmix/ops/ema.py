@@ -1,5 +1,6 @@
 """Exponential moving average of parameters, which makes the teacher."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -85,7 +86,7 @@ def _update_block_(average: Tensor, value: Tensor, decay: float) -> None:
     """
     narrow = average.dtype.itemsize < 4
     fast = decay > 0.5 and not narrow and not torch.compiler.is_compiling()
-    if fast and value.sum().isfinite():  # on the CPU, reading this waits for nothing
+    if fast and math.isfinite(value.sum().item()):  # on the CPU, this waits for nothing
         average.lerp_(value, 1 - decay)
     else:
         average.add_(_finite_move(average, value), alpha=1 - decay)
