@@ -48,7 +48,9 @@ def pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
         largest, label = logits.max(1)
         confidence = (logits - largest[:, None]).exp().sum(1).reciprocal()
         # An infinite or NaN logit makes all probabilities NaN: then class 0, as below.
-        return confidence, label.masked_fill(confidence.isnan(), 0)
+        # On the CPU the compiler vectorizes this comparison, but not `isnan`.
+        nan = confidence != confidence
+        return confidence, label.masked_fill(nan, 0)
     if logits.device.type != "cpu":
         confidence, label = logits.softmax(1, dtype=precise).max(1)
         return confidence, label
