@@ -1,5 +1,6 @@
 """The comparison on real images: its data sets and its files."""
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -11,11 +12,18 @@ import pytest
 import yaml
 from PIL import Image
 
+from lightning_classmix import FolderDataModule
+from lightning_classmix.experiments import compare_data
+from lightning_classmix.experiments.compare import compare
 from lightning_classmix.experiments.compare_methods import select_methods
+from tests.images import make_folder
 from tests.shell import Shell
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-CONFIGS = sorted((BENCHMARKS / "real_images").glob("*.yaml"))
+CONFIGS = [
+    BENCHMARKS / "real_images" / f"{name}.yaml"
+    for name in ("camvid", "magnetic_tile", "msrc21")
+]
 
 
 @pytest.fixture
@@ -32,7 +40,6 @@ def prepare_sets() -> ModuleType:
 
 def test_the_three_sets_are_compared_in_the_same_way() -> None:
     configs = [yaml.safe_load(path.read_text()) for path in CONFIGS]
-    assert [path.stem for path in CONFIGS] == ["camvid", "magnetic_tile", "msrc21"]
     for config in configs:
         methods = select_methods(config["methods"], config["define"])
         for name, method in methods.items():
@@ -97,3 +104,35 @@ def test_as_many_tiles_without_a_defect_are_kept_as_tiles_with_one(
     assert kept[:3] == tiles[:3]
     assert len(kept) == len({*kept}) == 6
     assert kept == sorted(kept)
+
+
+def test_candidates_are_trained_and_scored_on_held_out_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = BENCHMARKS / "real_images"
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(compare_data, "HELD_OUT", 4)
+    methods = yaml.safe_load((folder / "candidates.yaml").read_text())["define"]
+    root = make_folder(tmp_path / "data", labeled=10, unlabeled=0)
+    compare(
+        FolderDataModule(root, crop=(16, 16), batch_size=2, num_workers=0),
+        labels=[4],
+        methods=["supervised", *methods],
+        seeds=[0],
+        steps=2,
+        out=tmp_path / "out",
+        shared={"model": "small_unet", "encoder_weights": None},
+        define=methods,
+        rates=[0.01],
+    )
+    capsys.readouterr()
+    arguments = ["held_out.py", str(root), str(tmp_path / "out"), *methods]
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr("torch.set_num_threads", lambda count: None)
+    monkeypatch.setattr("logging.Logger.setLevel", lambda logger, level: None)
+    importlib.import_module("held_out").main()
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    networks = [("supervised", "student")]
+    networks += [(name, part) for name in methods for part in ("student", "teacher")]
+    assert [(row[0][2:], row[1]) for row in rows] == networks + networks[1:]
+    assert {row[2] for row in rows} == {"0", "mean of 1"}

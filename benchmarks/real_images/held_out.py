@@ -4,13 +4,15 @@ python benchmarks/real_images/held_out.py SET OUT METHOD...
 
 SET is the folder of a data set, and OUT that of ``classmix compare``, whose held-out
 images no run trains on. Prints the mIoU of each network and seed, in points, and its
-paired difference to Supervised.
+paired difference to Supervised; then the mean of the differences over the seeds.
 """
 
 import logging
 import sys
 from pathlib import Path
+from statistics import mean
 
+import candidates  # noqa: F401  # their checkpoints are loaded
 import numpy as np
 import torch
 from PIL import Image
@@ -63,6 +65,7 @@ def main() -> None:
     print(f"| method | network | seed | {' | '.join(PARTS)} |")
     print(f"|{' --- |' * (3 + len(PARTS))}")
     baseline: dict[str, list[float]] = {}
+    gains: dict[str, list[list[float]]] = {}
     for method in ("supervised", *sys.argv[3:]):
         runs = sorted((out / "runs" / method).glob("*/last.ckpt"))
         fewest = min(int(run.parent.name.split("-")[0]) for run in runs)
@@ -74,9 +77,15 @@ def main() -> None:
                 cells = [f"{value:.1f}" for value in values]
                 before = baseline.setdefault(seed, values)
                 if before is not values:
-                    pairs = zip(cells, values, before, strict=True)
-                    cells = [f"{cell} ({a - b:+.1f})" for cell, a, b in pairs]
+                    gain = [a - b for a, b in zip(values, before, strict=True)]
+                    gains.setdefault(f"{method} | {network}", []).append(gain)
+                    cells = [
+                        f"{c} ({g:+.1f})" for c, g in zip(cells, gain, strict=True)
+                    ]
                 print(f"| {method} | {network} | {seed} | {' | '.join(cells)} |")
+    for name, rows in gains.items():
+        cells = [f"{mean(column):+.1f}" for column in zip(*rows, strict=True)]
+        print(f"| {name} | mean of {len(rows)} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
