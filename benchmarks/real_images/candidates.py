@@ -46,7 +46,7 @@ class PasteLabeled(ClassMix):
         return Mixed(self.augment(mixed), target, mask, confidence, weight)
 
 
-class PerClass(PasteLabeled):
+class PerClass(ClassMix):
     """Train on the surer half of the pixels of each class of the pseudo-labels."""
 
     def mix(self, image: Tensor, pseudo: PseudoLabel) -> Mixed:
@@ -59,6 +59,10 @@ class PerClass(PasteLabeled):
                 median = mixed.confidence[here].median()
                 weight[here & (mixed.confidence >= median)] = 1
         return mixed._replace(weight=weight)
+
+
+class PerClassPasteLabeled(PerClass, PasteLabeled):
+    """Do both."""
 
 
 class NoBlur(ClassMix):
