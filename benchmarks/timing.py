@@ -47,9 +47,11 @@ class Clock:
             torch.cuda.synchronize()
         return self.read() if self.read else time.perf_counter()
 
-    def interleave(self, functions: Functions, rounds: int) -> dict[str, list[float]]:
-        """Call all functions in turn, ``rounds`` times; the first turn is not timed."""
-        for function in functions.values():
+    def interleave(
+        self, functions: Functions, rounds: int, *, warm_up: bool = True
+    ) -> dict[str, list[float]]:
+        """Call all functions in turn, ``rounds`` times, after a turn without timing."""
+        for function in functions.values() if warm_up else ():
             function()
         seconds: dict[str, list[float]] = {name: [] for name in functions}
         for _ in range(rounds):

@@ -62,7 +62,7 @@ class PerClass(ClassMix):
 
 
 class PerClassPasteLabeled(PerClass, PasteLabeled):
-    """Do both."""
+    """Paste classes of labeled images, and train on the surer half of each class."""
 
 
 class NoBlur(ClassMix):
@@ -71,6 +71,10 @@ class NoBlur(ClassMix):
     def __init__(self, num_classes: int, **arguments: Any) -> None:
         super().__init__(num_classes, **arguments)
         self.augment = StrongAugment(self.mean, self.std, blur_share=0.0)
+
+
+class NoBlurPasteLabeled(NoBlur, PasteLabeled):
+    """Paste classes of labeled images, and do not blur."""
 
 
 class FlippedTeacher(ClassMix):

@@ -4,21 +4,23 @@ python benchmarks/real_images/held_out.py SET OUT METHOD...
 
 SET is the folder of a data set, and OUT that of ``classmix compare``, whose held-out
 images no run trains on. Prints the mIoU of each network and seed, in points, and its
-paired difference to Supervised; then the mean of the differences over the seeds.
+paired difference to Supervised; then the mean of the differences over the seeds, ± its
+standard error.
 """
 
 import logging
 import sys
 from pathlib import Path
-from statistics import mean
 
-import candidates  # noqa: F401  # their checkpoints are loaded
+import candidates  # noqa: F401  # to load their checkpoints
 import numpy as np
 import torch
 from PIL import Image
+from table import with_error
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from lightning_classmix import Predictor
+from lightning_classmix.experiments.compare_results import summarize
 from lightning_classmix.ops import VOID
 
 PARTS = "held_out", "validation", "both"
@@ -56,6 +58,16 @@ def scores(checkpoint: Path, root: Path, names: list[str]) -> dict[str, list[flo
     return result
 
 
+def mean_gains(by_seed: dict[int, list[float]]) -> list[str]:
+    """Return the mean over the seeds and its standard error, for each of `PARTS`."""
+    zero = dict.fromkeys(by_seed, 0.0)
+    cells = []
+    for part in range(len(PARTS)):
+        summary = summarize({seed: by_seed[seed][part] for seed in by_seed}, zero)
+        cells.append(with_error(summary.mean, summary.standard_error, "+"))
+    return cells
+
+
 def main() -> None:
     """Print a row for each method, network and seed."""
     torch.set_num_threads(1)
@@ -65,7 +77,7 @@ def main() -> None:
     print(f"| method | network | seed | {' | '.join(PARTS)} |")
     print(f"|{' --- |' * (3 + len(PARTS))}")
     baseline: dict[str, list[float]] = {}
-    gains: dict[str, list[list[float]]] = {}
+    gains: dict[str, dict[int, list[float]]] = {}
     for method in ("supervised", *sys.argv[3:]):
         runs = sorted((out / "runs" / method).glob("*/last.ckpt"))
         fewest = min(int(run.parent.name.split("-")[0]) for run in runs)
@@ -78,14 +90,14 @@ def main() -> None:
                 before = baseline.setdefault(seed, values)
                 if before is not values:
                     gain = [a - b for a, b in zip(values, before, strict=True)]
-                    gains.setdefault(f"{method} | {network}", []).append(gain)
+                    gains.setdefault(f"{method} | {network}", {})[int(seed)] = gain
                     cells = [
                         f"{c} ({g:+.1f})" for c, g in zip(cells, gain, strict=True)
                     ]
                 print(f"| {method} | {network} | {seed} | {' | '.join(cells)} |")
-    for name, rows in gains.items():
-        cells = [f"{mean(column):+.1f}" for column in zip(*rows, strict=True)]
-        print(f"| {name} | mean of {len(rows)} | {' | '.join(cells)} |")
+    for name, by_seed in gains.items():
+        cells = mean_gains(by_seed)
+        print(f"| {name} | mean of {len(by_seed)} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
