@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from lightning_classmix import ClassMix, batches, ops
 from lightning_classmix.augment import StrongAugment
@@ -98,5 +99,5 @@ class SoftTargets(ClassMix):
     def mixed_loss(self, logits: Tensor, mixed: Mixed, pseudo: PseudoLabel) -> Tensor:
         """Return the cross-entropy with the mixed probabilities."""
         probability = ops.mix(pseudo.logits.softmax(1), mixed.mask)
-        loss = -(probability * logits.log_softmax(1)).sum(1) * mixed.weight
+        loss = cross_entropy(logits, probability, reduction="none") * mixed.weight
         return loss[mixed.target != ops.VOID].mean()

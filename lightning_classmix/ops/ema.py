@@ -86,9 +86,8 @@ def _update_block_(average: Tensor, value: Tensor, decay: float) -> None:
     """
     narrow = average.dtype.itemsize < 4
     fast = decay > 0.5 and not narrow and not torch.compiler.is_compiling()
-    if fast and math.isfinite(
-        value.sum()
-    ):  # on the CPU, reading this waits for nothing
+    # On the CPU, to read the sum as a number waits for nothing.
+    if fast and math.isfinite(value.sum()):
         average.lerp_(value, 1 - decay)
     else:
         average.add_(_finite_move(average, value), alpha=1 - decay)
